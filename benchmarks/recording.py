@@ -1,0 +1,130 @@
+"""Speed of recording and of reading back: `python -m benchmarks.recording`.
+
+Records SimMaze-v0 with everything (simulator, engine, compression, writing) kept on one core, then
+with two workers on two cores, reads random clips, and opens a set of 2,000 episodes. Prints a table
+and writes JSON.
+"""
+
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from simulators.recorder import record
+from worldmodel_env.data import schema
+from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.data.episode import Episode
+from worldmodel_env.data.pack import pack
+from worldmodel_env.data.writer import write_episode
+
+POLICY = "explore=0.8,sloppy=0.1,out-and-back=0.1"
+
+
+@contextmanager
+def cores(wanted: Iterable[int]) -> Iterator[None]:
+    """Keep this process and all it starts on some of its cores (no-op where the OS cannot)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(wanted))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def recording_speed(out: Path, episodes: int, workers: int) -> tuple[float, float]:
+    """Frames per second and per CPU-second, start of the engine, compression, writing included."""
+    # The very first recording on a machine also builds the pool of mazes.
+    record("SimMaze-v0", out, episodes=workers, workers=workers, policy=POLICY, progress=False,
+           seed=10_000, env_kwargs={"task": "explore"})  # fmt: skip
+    began = sum(os.times()[:4])
+    summary = record("SimMaze-v0", out, episodes=episodes, workers=workers, policy=POLICY,
+                     progress=False, env_kwargs={"task": "explore"})  # fmt: skip
+    return summary.frames / summary.seconds, summary.frames / (sum(os.times()[:4]) - began)
+
+
+def clip_frames_per_cpu_second(root: Path, length: int, clips: int = 1000) -> float:
+    """Speed of reading random clips of `length` frames, files in the page cache."""
+    dataset = TrajectoryDataset.open(root)
+    refs = [ref for ref in dataset.episodes() if ref.total_steps + 1 >= length]
+    rng = np.random.default_rng(0)
+    began = time.process_time()
+    for _ in range(clips):
+        ref = refs[int(rng.integers(len(refs)))]
+        start = int(rng.integers(ref.total_steps + 2 - length))
+        dataset.read(ref, start, start + length)
+    return clips * length / (time.process_time() - began)
+
+
+def seconds_to_open(root: Path, like: Episode, episodes: int) -> tuple[float, float]:
+    """Time to open a set of many (short) episodes: without its caches, and with them."""
+    (root / schema.DATA / schema.EPISODES).mkdir(parents=True)
+    for seed in range(episodes):
+        short = Episode(like.observations[:5], like.actions[:4], like.rewards[:4],
+                        like.terminations[:4], like.truncations[:4], like.pose[:5],
+                        {**like.attributes, "seed": seed})  # fmt: skip
+        write_episode(root / schema.DATA / schema.episode_file(seed), short)
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        TrajectoryDataset.open(root)
+        times.append(time.perf_counter() - began)
+    return times[0], times[1]
+
+
+def main(
+    episodes: int = 60, opened: int = 2000, out: Path = Path("benchmarks/results/recording.json")
+) -> None:
+    """Measure and report.
+
+    Args:
+        episodes: recorded per measurement, 301 frames each.
+        opened: episodes in the set that is opened.
+        out: where the JSON goes.
+    """
+    available = sorted(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
+    results: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for workers in range(1, 1 + min(2, len(available))):
+            name = f"recording, {workers} core{'s and workers' * (workers > 1)}"
+            with cores(available[:workers]):
+                speed, cpu_speed = recording_speed(root / str(workers), workers * episodes, workers)
+            results[f"{name}, frames/s"] = speed
+            results[f"{name}, frames/CPU-s"] = cpu_speed
+        dataset = TrajectoryDataset.open(root / "1")
+        size = sum(ref.path.stat().st_size for ref in dataset.episodes())
+        frames = sum(ref.total_steps + 1 for ref in dataset.episodes())
+        results["bytes per frame of 12288"] = size / frames
+        like = dataset.read(dataset.episodes()[0])
+        for length in (16, 64, 301):
+            results[f"clips of {length}, single files, frames/CPU-s"] = clip_frames_per_cpu_second(
+                root / "1", length
+            )
+        pack(root / "1")
+        for length in (16, 64, 301):
+            results[f"clips of {length}, shards, frames/CPU-s"] = clip_frames_per_cpu_second(
+                root / "1", length
+            )
+        scanned, cached = seconds_to_open(root / "many", like, opened)
+        results[f"opening {opened} episodes, caches stale, s"] = scanned
+        results[f"opening {opened} episodes, s"] = cached
+
+    for name, value in results.items():
+        print(f"{name:<48}{value:12,.3f}" if value < 10 else f"{name:<48}{value:12,.0f}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"processor": platform.processor() or platform.machine(), "cores": len(available)}
+    out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -1,0 +1,44 @@
+"""Scripted policies that record trajectories, chosen by name.
+
+A policy is reset at the start of each episode, after the environment's own reset, and then gives
+one action after another. Its actions depend on the episode and on its seed alone.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from worldmodel_env.errors import InputError
+
+_CLASSES = {
+    "explore": "explore:Explore",
+    "goal": "goal:Goal",
+    "random": "random:Random",
+    "sloppy": "sloppy:Sloppy",
+    "out-and-back": "out_and_back:OutAndBack",
+}
+NAMES = tuple(_CLASSES)
+
+
+class Policy(Protocol):
+    """What a recorder drives."""
+
+    def reset(self, env: Any, seed: int) -> None:
+        """Begins an episode: call it after `env.reset`."""
+
+    def act(self, env: Any, obs: Any, info: dict[str, Any]) -> Any:
+        """The next action, given what `reset` or `step` last returned."""
+
+
+def make(name: str) -> Policy:
+    """A policy by its name.
+
+    Raises:
+        InputError: no policy has that name.
+    """
+    if name not in _CLASSES:
+        raise InputError(f"There is no policy {name!r}; choose one of {', '.join(NAMES)}.")
+    module, class_name = _CLASSES[name].split(":")
+    policy: Policy = getattr(import_module(f"simulators.explorers.{module}"), class_name)()
+    return policy

@@ -1,0 +1,1 @@
+"""The embedded simulator: ViZDoom mazes after TECO's DMLab recipe."""

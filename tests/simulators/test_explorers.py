@@ -1,0 +1,124 @@
+import itertools
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import simulators  # noqa: F401
+from simulators import explorers
+from simulators.explorers.steering import cell_of
+from simulators.maze.motion import FORWARD, STEP
+from worldmodel_env.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def envs():
+    envs = {task: gymnasium.make("SimMaze-v0", task=task) for task in ("goal", "explore")}
+    yield envs
+    for env in envs.values():
+        env.close()
+
+
+def play(env, name, seed):
+    """Actions, poses (x, y, degrees) and the last step's reward."""
+    policy = explorers.make(name)
+    observation, info = env.reset(seed=seed)
+    policy.reset(env, seed)
+    actions, poses, reward, ended = [], [info["pose"]], 0.0, False
+    while not ended:
+        action = policy.act(env, observation, info)
+        observation, reward, terminated, truncated, info = env.step(action)
+        actions.append(action)
+        poses.append(info["pose"])
+        ended = terminated or truncated
+    return np.array(actions), np.array(poses), reward
+
+
+@pytest.mark.parametrize("name", explorers.NAMES)
+def test_an_episode_depends_on_its_seed_alone(envs, name):
+    env = envs["goal"]
+    first = play(env, name, 4)
+    play(env, name, 5)
+    again = play(env, name, 4)
+    assert (first[0] == again[0]).all()
+    assert (first[1] == again[1]).all()
+
+
+def test_explore_sees_most_of_the_maze(envs):
+    shares = []
+    for seed in range(5):
+        _, poses, _ = play(envs["explore"], "explore", seed)
+        maze = envs["explore"].unwrapped.maze
+        visited = {maze.cell_at(x, y) for x, y, _ in poses}
+        shares.append(len(visited) / len(maze.distances(maze.cell_at(*poses[0][:2]))))
+    assert np.mean(shares) > 0.75
+
+
+def test_goal_takes_the_shortest_way(envs):
+    for seed in range(8):
+        env = envs["goal"]
+        env.reset(seed=seed)
+        maze, start = env.unwrapped.maze, cell_of(env.unwrapped.maze, env.unwrapped.pose)
+        cells = maze.distances(start)[env.unwrapped.goal]
+        actions, _, reward = play(env, "goal", seed)
+        assert reward == 1
+        assert (actions == FORWARD).sum() <= 4 * cells + 4
+
+
+def test_goal_needs_a_goal(envs):
+    envs["explore"].reset(seed=0)
+    with pytest.raises(InputError, match='task="goal"'):
+        explorers.make("goal").reset(envs["explore"], 0)
+
+
+def test_sloppy_bumps_and_slides(envs):
+    moved = []
+    for seed in range(4):
+        actions, poses, _ = play(envs["explore"], "sloppy", seed)
+        steps = np.hypot(*np.diff(poses[:, :2], axis=0).T)
+        moved += steps[actions == FORWARD].tolist()
+    blocked = np.array(moved) < STEP / 2
+    assert 0.1 < blocked.mean() < 0.5
+    assert ((np.array(moved) > 1) & (np.array(moved) < STEP - 2)).mean() > 0.02
+
+
+def test_out_and_back_sees_the_same_poses_again(envs):
+    shares = []
+    for seed in range(4):
+        _, poses, _ = play(envs["explore"], "out-and-back", seed)
+        seen = {}
+        for time, pose in enumerate(map(tuple, poses)):
+            seen.setdefault(pose, time)
+        shares.append(np.mean([time - seen[tuple(p)] >= 30 for time, p in enumerate(poses)]))
+    assert np.mean(shares) > 0.2
+
+
+@pytest.mark.parametrize(
+    "space",
+    [spaces.Discrete(5), spaces.MultiDiscrete([2, 3]), spaces.Box(-1, 1, (2,), np.float32)],
+)
+def test_random_acts_in_any_space_and_sticks(space):
+    env = gymnasium.Env()
+    env.action_space = space
+    policy = explorers.make("random")
+    policy.reset(env, 7)
+    actions = [policy.act(env, None, {}) for _ in range(400)]
+    assert all(space.contains(action) for action in actions)
+    kept = [np.array_equal(a, b) for a, b in itertools.pairwise(actions)]
+    assert 0.65 < np.mean(kept) < 0.95
+    policy.reset(env, 7)
+    assert all(np.array_equal(policy.act(env, None, {}), action) for action in actions)
+
+
+def test_walkers_need_a_maze():
+    env = gymnasium.make("CartPole-v1")
+    policy = explorers.make("explore")
+    policy.reset(env, 0)
+    with pytest.raises(InputError, match="CartPoleEnv"):
+        policy.act(env, None, {})
+
+
+def test_an_unknown_name_lists_the_known():
+    with pytest.raises(InputError, match="'fly'; choose one of explore, goal, random"):
+        explorers.make("fly")

@@ -1,0 +1,70 @@
+"""Batches of clips cut from a `CodeStore`, padded where an episode is shorter."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from worldmodel_env.data.codes import CodeStore
+
+
+@dataclass(frozen=True)
+class Clips:
+    """B clips of T frames.
+
+    Attributes:
+        codes: (B, T, g, g) int64; zero in padding.
+        actions: (B, T-1) int64 or (B, T-1, k), actions[:, t] leads from frame t to t+1; None when
+            the clips have none.
+        rewards: (B, T-1) float32.
+        terminations: (B, T-1) bool.
+        valid: (B, T) bool, False in padding, which is always at the end.
+    """
+
+    codes: Tensor
+    actions: Tensor | None
+    rewards: Tensor
+    terminations: Tensor
+    valid: Tensor
+
+    def to(self, device: torch.device) -> "Clips":
+        """The same clips on `device`."""
+        return Clips(
+            self.codes.to(device),
+            None if self.actions is None else self.actions.to(device),
+            self.rewards.to(device),
+            self.terminations.to(device),
+            self.valid.to(device),
+        )
+
+
+def sample_clips(store: CodeStore, length: int, batch: int, seed: int, step: int) -> Clips:
+    """Cut `batch` random clips of `length` frames: a pure function of (store, seed, step).
+
+    Episodes are drawn in proportion to their frames; the first frame of a clip is uniform among those
+    from which `length` frames follow, or 0 in shorter episodes, whose clips are padded.
+    """
+    rng = np.random.default_rng([seed, step])
+    frame = rng.integers(store.starts[-1], size=batch)
+    episode = np.searchsorted(store.starts, frame, side="right") - 1
+    first, end = store.starts[episode], store.starts[episode + 1]
+    begin = first + (rng.random(batch) * np.maximum(end - first - length + 1, 1)).astype(np.int64)
+    return cut_clips(store, begin, end, length)
+
+
+def cut_clips(store: CodeStore, begin: np.ndarray, end: np.ndarray, length: int) -> Clips:
+    """Clips of `length` frames from frame `begin` (B,), padded beyond each episode's `end` (B,)."""
+    rows = begin[:, None] + np.arange(length)
+    valid = rows < end[:, None]
+    rows = np.where(valid, rows, begin[:, None])
+    moves = rows[:, :-1]
+    return Clips(
+        codes=torch.from_numpy(
+            np.where(valid[..., None, None], store.codes[rows], 0).astype(np.int64)
+        ),
+        actions=torch.from_numpy(store.actions[moves]),
+        rewards=torch.from_numpy(store.rewards[moves]),
+        terminations=torch.from_numpy(store.terminations[moves]),
+        valid=torch.from_numpy(valid),
+    )

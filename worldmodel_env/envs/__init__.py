@@ -1,0 +1,1 @@
+"""Gymnasium environments whose transitions a world model imagines."""

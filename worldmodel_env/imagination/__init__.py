@@ -1,0 +1,1 @@
+"""The pure step of a world, its state, its noise, and the backends that run it."""

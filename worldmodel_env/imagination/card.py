@@ -1,0 +1,39 @@
+"""The model card of a world: README.md beside its weights."""
+
+from typing import Any
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """Markdown text of the card, from what `world.json` holds."""
+    name, config = manifest["name"], manifest["config"]
+    lines = [
+        f"# World `{name}`",
+        "",
+        "A TECO world model of worldmodel-env, written by `World.save`; the numbers below are those "
+        "of `world.json`.",
+        "",
+        "```python",
+        "import gymnasium, worldmodel_env",
+        "",
+        f'env = gymnasium.make("TecoMaze-v0", world="{name}")',
+        "```",
+        "",
+        f"Frames {config['vqgan']['resolution']} x {config['vqgan']['resolution']}, attention window "
+        f"{config['teco']['temporal']['window']} frames, actions "
+        f"{manifest['action_space']['type']}.",
+    ]
+    for title, values in (("Where it comes from", "provenance"), ("Measured", "quality")):
+        if manifest[values]:
+            lines += ["", f"## {title}", "", "| | |", "|---|---|", *_rows(manifest[values])]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(values: dict[str, Any], prefix: str = "") -> list[str]:
+    rows = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            rows += _rows(value, f"{prefix}{key} / ")
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            rows.append(f"| {prefix}{key.replace('_', ' ')} | {shown} |")
+    return rows

@@ -1,0 +1,74 @@
+"""Named configurations: tokenizer, world model and how both are trained."""
+
+from dataclasses import dataclass
+
+from worldmodel_env.errors import InputError
+from worldmodel_env.models.actions import ActionConfig
+from worldmodel_env.models.maskgit import MaskgitConfig
+from worldmodel_env.models.teco import TecoConfig
+from worldmodel_env.models.temporal import TemporalConfig
+from worldmodel_env.models.vqgan import VqganConfig
+from worldmodel_env.training.recipes import LossConfig, TecoTraining, VqganTraining
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything that `worldmodel train` needs to know besides the data and the budget."""
+
+    vqgan: VqganConfig
+    vqgan_training: VqganTraining
+    teco: TecoConfig
+    teco_training: TecoTraining
+
+
+def _maze() -> Preset:
+    """The world that ships: sized for 2 CPU cores and 20 MB."""
+    return Preset(
+        vqgan=VqganConfig(
+            patch=2, channels=64, multipliers=(1, 1, 2), blocks=1, attention=(),
+            code_dim=8, l2_normalise=True,
+        ),
+        vqgan_training=VqganTraining(),
+        teco=TecoConfig(
+            code_grid=8, vq_dim=8, actions=ActionConfig("discrete", choices=(3,)),
+            depths=(112, 160), encoder_blocks=1, decoder_blocks=2,
+            embed_dim=96, n_codes=512, temporal_stride=2,
+            temporal=TemporalConfig(256, 1024, 8, 3, "window", window=48),
+            prior=MaskgitConfig(192, 768, 6, 3, vocab_dim=96),
+            z_dropout=0.5, local_skip=True, code_noise=0.3, codebook_logits=True, reencode=True,
+        ),
+        teco_training=TecoTraining(clip=64, batch_size=8, loss=LossConfig(drop_loss=0.75)),
+    )  # fmt: skip
+
+
+def _nano() -> Preset:
+    """For tests: the same structure, trained in seconds, any action space."""
+    return Preset(
+        vqgan=VqganConfig(
+            resolution=32, patch=2, channels=16, multipliers=(1, 2), blocks=1, attention=(),
+            n_codes=64, code_dim=8, l2_normalise=True,
+        ),
+        vqgan_training=VqganTraining(batch_size=16, perceptual="none", evaluate_every=100),
+        teco=TecoConfig(
+            code_grid=8, vq_codes=64, vq_dim=8, depths=(16, 24), encoder_blocks=1, decoder_blocks=1,
+            embed_dim=16, n_codes=32, code_dim=8, temporal_stride=2, action_dim=8,
+            temporal=TemporalConfig(32, 64, 2, 2, "window", window=6),
+            prior=MaskgitConfig(32, 64, 2, 1, vocab_dim=16),
+            z_dropout=0.5, local_skip=True, code_noise=0.3, codebook_logits=True, reencode=True,
+        ),
+        teco_training=TecoTraining(clip=9, batch_size=4, loss=LossConfig(drop_loss=0.5)),
+    )  # fmt: skip
+
+
+PRESETS = {"maze": _maze, "nano": _nano}
+
+
+def load_preset(name: str) -> Preset:
+    """The preset called `name`.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is unknown; use one of {', '.join(PRESETS)}.")
+    return PRESETS[name]()

@@ -1,0 +1,97 @@
+"""Put a run's two checkpoints together into a world."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from worldmodel_env.config import from_json
+from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.errors import InputError
+from worldmodel_env.imagination.step import Sampling
+from worldmodel_env.imagination.world import World, WorldConfig
+from worldmodel_env.models.teco import TecoConfig
+from worldmodel_env.models.vqgan import Vqgan, VqganConfig
+from worldmodel_env.training import teco as teco_stage
+from worldmodel_env.training import vqgan as vqgan_stage
+from worldmodel_env.training.checkpoint import read_checkpoint
+
+DEFAULT_SAMPLING = Sampling()
+
+
+def save_world(
+    out: Path, data: Path, *, name: str, preset: str, sampling: Sampling = DEFAULT_SAMPLING
+) -> Path:
+    """Write OUT/world from OUT/vqgan and OUT/teco.
+
+    Imagined episodes start from the first frames of the data set's validation episodes, which no
+    stage was trained on.
+
+    Args:
+        out: the run's folder.
+        data: the data set that it was trained on.
+        name: what to call the world.
+        preset: where its configuration came from; a comment.
+        sampling: how the world draws frames unless asked otherwise.
+
+    Returns:
+        The world's folder.
+
+    Raises:
+        InputError: a stage is missing, or the data set has no validation episodes.
+    """
+    tensors, vqgan_config, vqgan_counters = read_checkpoint(out / vqgan_stage.STAGE)
+    tokenizer_weights = _model(tensors)
+    tensors, teco_config, teco_counters = read_checkpoint(out / teco_stage.STAGE)
+    dataset = TrajectoryDataset.open(data)
+    config = WorldConfig(
+        vqgan=from_json(VqganConfig, vqgan_config, "vqgan"),
+        teco=from_json(TecoConfig, teco_config, "teco"),
+        sampling=sampling,
+        max_episode_steps=max(ref.total_steps for ref in dataset.episodes()),
+    )
+    tokenizer = Vqgan(config.vqgan)
+    tokenizer.load_state_dict(tokenizer_weights)
+    train = dataset.episodes("train")
+    provenance = {
+        "preset": preset,
+        "simulators": dataset.metadata["simulators"],
+        "data_sha256": dataset.data_hash("train"),
+        "train_episodes": len(train),
+        "train_frames": sum(ref.total_steps + 1 for ref in train),
+        **{f"tokenizer_{k}": round(vqgan_counters[k]) for k in ("step", "seconds", "seed")},
+        **{f"world_model_{k}": round(teco_counters[k]) for k in ("step", "seconds", "seed")},
+        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
+        + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
+        "versions": {p: version(p) for p in ("worldmodel-env", "torch", "numpy")},
+    }
+    world = World(
+        name=name,
+        config=config,
+        action_space=dataset.action_space,
+        weights={f"vqgan.{k}": v for k, v in tokenizer_weights.items()}
+        | {f"teco.{k}": v for k, v in _model(tensors).items()},
+        starts=_starts(dataset, tokenizer),
+        provenance=provenance,
+    )
+    return world.save(out / "world")
+
+
+def _model(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+
+
+@torch.no_grad()
+def _starts(dataset: TrajectoryDataset, tokenizer: Vqgan) -> NDArray[np.uint16]:
+    refs = dataset.episodes("validation")
+    if not refs:
+        raise InputError(
+            f"{dataset.root} has no validation episodes, from whose first frames imagination starts; "
+            "record some with `worldmodel record --validation N`."
+        )
+    frames = np.concatenate([dataset.read(ref, 0, 1).observations for ref in refs])
+    grids = [tokenizer.encode(chunk) for chunk in torch.from_numpy(frames).split(64)]
+    return torch.cat(grids).numpy().astype(np.uint16)

@@ -1,0 +1,185 @@
+"""TECO's training loss on a batch of clips, with DropLoss (TECO sections 3.4 and 1.8)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from worldmodel_env.data.clips import Clips
+from worldmodel_env.models.codebook import perplexity
+from worldmodel_env.models.heads import outcome_losses
+from worldmodel_env.models.teco import Teco
+from worldmodel_env.training.recipes import LossConfig
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A batch of clips after the recurrent half of the model; N = B * (T-1) transitions.
+
+    Attributes:
+        h: (N, e, g, g) temporal features of frames 1 .. T-1, without the local path.
+        z: (N, e, g, g) posterior latents of the same frames.
+        z_codes: (N, g, g) int64.
+        target: (N, 2g, 2g) int64 VQ-GAN codes of the same frames.
+        previous: (N, 2g, 2g) codes of the frames before.
+        action: (N, A) vectors of the actions between.
+        valid: (N,) bool, False in padding.
+        losses: commitment and codebook terms.
+        projected: (M, code_dim) latents before quantisation, for the codebook's upkeep.
+    """
+
+    h: Tensor
+    z: Tensor
+    z_codes: Tensor
+    target: Tensor
+    previous: Tensor
+    action: Tensor
+    valid: Tensor
+    losses: dict[str, Tensor]
+    projected: Tensor
+
+    def select(self, index: Tensor) -> tuple[Tensor, ...]:
+        """h, z, z_codes, target, previous, action of the transitions in `index`."""
+        parts = (self.h, self.z, self.z_codes, self.target, self.previous, self.action)
+        return tuple(part[index] for part in parts)
+
+
+def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
+    """Encoder, latent codebook and temporal transformer over whole clips.
+
+    Args:
+        model: the world model.
+        clips: codes (B, T, 2g, 2g) with actions or without.
+        known: (B,) bool; False hides a clip's actions.
+    """
+    b, t = clips.codes.shape[:2]
+    x = model.vectors(clips.codes.flatten(0, 1))
+    x = x.unflatten(0, (b, t))
+    start = model.encoder.start.expand(b, 1, -1, -1, -1)
+    before = torch.cat([start, x[:, :-1]], 1)
+    latents = model.encoder(before.flatten(0, 1), x.flatten(0, 1))
+    z, quantised = model.codebook(latents)
+    latents, z = latents.unflatten(0, (b, t)), z.unflatten(0, (b, t))
+    # Frame 0 is context, never predicted: it need not fit the codebook.
+    past = torch.cat([latents[:, :1], z[:, 1:-1]], 1)
+
+    if clips.actions is None:
+        action = model.action.null.expand(b, t - 1, -1)
+    else:
+        shown = None if known is None else known[:, None].expand(b, t - 1)
+        action = model.action(clips.actions, shown)
+    flat_action = action.flatten(0, 1)
+    tokens = model.tokens(past.flatten(0, 1), flat_action).unflatten(0, (b, t - 1))
+    sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
+    h = model.latent_map(model.temporal(sequence)[:, 1:].flatten(0, 1))
+
+    valid = clips.valid[:, 1:]
+    weight = clips.valid.flatten().float() / clips.valid.sum()
+    losses = {
+        "commitment": (quantised.commitment.mean((1, 2)) * weight).sum(),
+        "codebook": (quantised.codebook.mean((1, 2)) * weight).sum(),
+    }
+    codes = quantised.codes.unflatten(0, (b, t))
+    return Encoded(
+        h=h,
+        z=z[:, 1:].flatten(0, 1),
+        z_codes=codes[:, 1:].flatten(0, 1),
+        target=clips.codes[:, 1:].flatten(0, 1),
+        previous=clips.codes[:, :-1].flatten(0, 1),
+        action=flat_action,
+        valid=valid.flatten(),
+        losses=losses,
+        projected=model.codebook.project(latents.flatten(0, 1)[clips.valid.flatten()])
+        .detach()
+        .flatten(0, 2),
+    )
+
+
+def teco_losses(
+    model: Teco, clips: Clips, config: LossConfig, generator: torch.Generator
+) -> tuple[dict[str, Tensor], Encoded]:
+    """All terms by name, their weighted sum as `loss`; and the encoded clips.
+
+    All random numbers come from `generator` (on the CPU), so a step is a function of its seed.
+    """
+    b, t = clips.codes.shape[:2]
+    cfg, place = model.cfg, clips.codes.device
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator).to(place)
+
+    known = uniform(b) >= config.action_dropout
+    encoded = encode(model, clips, known)
+    # DropLoss: the same number of frames from each clip, valid ones first.
+    n = max(1, round((1 - config.drop_loss) * (t - 1)))
+    order = (uniform(b, t - 1) + (~clips.valid[:, 1:])).argsort(1)[:, :n]
+    index = (order + (t - 1) * torch.arange(b, device=place)[:, None]).flatten()
+    h, z, z_codes, target, previous, action = encoded.select(index)
+    weight = encoded.valid[index].float()
+    frames = weight.sum().clamp_min(1)
+
+    if cfg.code_noise:
+        rate = cfg.code_noise * uniform(len(index), 1, 1)
+        wrong = torch.randint(cfg.vq_codes, previous.shape, generator=generator).to(place)
+        previous = torch.where(uniform(*previous.shape) < rate, wrong, previous)
+    h_local, skip = model.predict(h, previous, action)
+    dropped = uniform(len(index)) < cfg.z_dropout
+    z_seen = torch.where(dropped[:, None, None, None], model.empty_z(z), z)
+    logits = model.decode(h_local, z_seen, skip)
+    ce = F.cross_entropy(
+        logits.float().flatten(0, 2),
+        target.flatten(),
+        label_smoothing=config.label_smoothing,
+        reduction="none",
+    )
+    per_frame = ce.view(len(index), -1).sum(1)
+    prior_sum, masked = model.prior.loss(z_codes, h_local, uniform(len(index), 1 + cfg.grid**2))
+
+    outcome = model.outcome(encoded.h, encoded.z)
+    losses = {
+        "reconstruction": (per_frame * weight).sum() / frames,
+        "prior": cfg.grid**2 * (prior_sum * weight).sum() / (masked * weight).sum().clamp_min(1),
+        **encoded.losses,
+        **outcome_losses(
+            outcome, clips.rewards.flatten(), clips.terminations.flatten(), encoded.valid
+        ),
+    }
+    total = losses["reconstruction"] + losses["codebook"]
+    total = total + config.prior_weight * losses["prior"]
+    total = total + config.commitment_weight * losses["commitment"]
+    total = total + config.outcome_weight * (losses["reward"] + losses["termination"])
+    return {"loss": total, **losses}, encoded
+
+
+@torch.no_grad()
+def diagnostics(model: Teco, clips: Clips, generator: torch.Generator) -> dict[str, float]:
+    """Does imagination work? Next-code cross-entropy (nats a code) and accuracy, by source of z.
+
+    `posterior` alone falls when the decoder reads everything from z and ignores h: compare it with
+    `prior` (z from the prior's best guess), `null` (no z) and `shuffled_h` (posterior z, h of other
+    frames). ln(K) is a uniform guess.
+    """
+    encoded = encode(model, clips)
+    count = min(256, int(encoded.valid.sum()))
+    valid = encoded.valid.nonzero()[:, 0]
+    index = valid[torch.randperm(len(valid), generator=generator)[:count].to(valid.device)]
+    h, z, z_codes, target, previous, action = encoded.select(index)
+    h_local, skip = model.predict(h, previous, action)
+    place = h.device
+    noise = torch.full((count, 1, 2, model.cfg.grid**2), 0.5, device=place)
+    prior_codes = model.prior.sample(h_local, noise, steps=1, temperature=0.0)
+    other = torch.randperm(count, generator=generator).to(place)
+    wrong_local, wrong_skip = model.predict(h[other], previous[other], action[other])
+    cases = {
+        "posterior": (h_local, z, skip),
+        "prior": (h_local, model.codebook.embed(prior_codes), skip),
+        "null": (h_local, model.empty_z(z), skip),
+        "shuffled_h": (wrong_local, z, wrong_skip),
+    }
+    result = {"z_perplexity": float(perplexity(z_codes, model.cfg.n_codes))}
+    for name, (features, latent, local) in cases.items():
+        logits = model.decode(features, latent, local).float().flatten(0, 2)
+        result[f"ce_{name}"] = float(F.cross_entropy(logits, target.flatten()))
+        result[f"accuracy_{name}"] = float((logits.argmax(-1) == target.flatten()).float().mean())
+    return result
