@@ -1,1 +1,1 @@
-"""agents."""
+"""Policies for the environments: scripted ones, and training in imagination."""

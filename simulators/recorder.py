@@ -112,7 +112,7 @@ def record(
             total=len(wanted),
             initial=len(wanted) - len(missing),
             unit="episode",
-            disable=not progress,
+            disable=None if progress else True,  # and off a terminal
         ) as bar:
             for steps, written in _record_all(data, recipe, missing, workers):
                 frames, size = frames + steps + 1, size + written

@@ -1,7 +1,9 @@
 """Fixtures shared by all tests; being here, this file also makes `import toy_env` possible."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium
 import pytest
 import toy_env
 
@@ -14,3 +16,24 @@ def toy_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sets") / "toy-v0"
     record(toy_env.ID, root, episodes=12, validation=3, test=3, policy="random", progress=False)
     return root
+
+
+@pytest.fixture(scope="session")
+def nano_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained world with the toy environment's spaces; not to be changed."""
+    from nano import make_nano
+
+    return make_nano().save(tmp_path_factory.mktemp("worlds") / "nano")
+
+
+@pytest.fixture
+def nano_env(nano_world: Path) -> Iterator[gymnasium.Env]:
+    """`TecoMaze-v0` in the untrained world, in float32, which is the same on every machine."""
+    env = gymnasium.make(
+        "worldmodel_env:TecoMaze-v0",
+        world=str(nano_world),
+        precision="fp32",
+        render_mode="rgb_array",
+    )
+    yield env
+    env.close()

@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and back, strictly: unknown, missing and mistyped fields are refused."""
+"""Frozen dataclasses to JSON and back; unknown, missing and mistyped fields are refused."""
 
 import dataclasses
 import types
@@ -27,14 +27,16 @@ def from_json(cls: type[T], data: Any, where: str = "") -> T:
         InputError: a field is unknown, missing or of another type; the message names it.
     """
     if not isinstance(data, dict):
-        raise InputError(f"{where or cls.__name__} is {data!r}, expected an object; check the file.")
+        raise InputError(
+            f"{where or cls.__name__} is {data!r}, expected an object; check the file."
+        )
     hints = typing.get_type_hints(cls)
     fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     if fields != set(data):
-        odd = sorted(fields ^ set(data))
+        unknown, missing = sorted(set(data) - fields), sorted(fields - set(data))
         raise InputError(
-            f"{where or cls.__name__} has fields {sorted(data)}, which differ from this version's in "
-            f"{odd}; it was written by another version of worldmodel-env."
+            f"{where or cls.__name__} has the unknown fields {unknown} and lacks {missing}; it was "
+            "written by another version of worldmodel-env: use that one."
         )
     return cls(**{k: _value(hints[k], v, f"{where}.{k}".lstrip(".")) for k, v in data.items()})
 

@@ -1,6 +1,6 @@
 """Which number format and device to compute in."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -27,12 +27,23 @@ def resolve_device(device: str = "auto") -> torch.device:
 
 
 def resolve_dtype(precision: Precision, device: torch.device) -> torch.dtype:
-    """The matrix format: `auto` is bfloat16 where the hardware multiplies it, else float32."""
+    """The matrix format: `auto` is bfloat16 where the hardware multiplies it, else float32.
+
+    Raises:
+        InputError: no such precision.
+    """
+    if precision not in (known := get_args(Precision)):
+        raise InputError(f"precision is {precision!r}; use one of {', '.join(known)}.")
     if precision == "fp32":
         return torch.float32
     if precision == "bf16" or has_bf16(device):
         return torch.bfloat16
     return torch.float32
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Matrix products in `dtype` inside; parameters stay as they are."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def has_bf16(device: torch.device) -> bool:

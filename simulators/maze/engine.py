@@ -37,6 +37,7 @@ class Engine:
         try:
             import cv2
             import vizdoom
+            from filelock import FileLock
         except ImportError as error:
             raise InputError(
                 f"SimMaze-v0 needs the package {error.name}, which is not installed: "
@@ -54,7 +55,8 @@ class Engine:
         self._heading = 0
         self._game = game = vizdoom.DoomGame()
         game.set_doom_game_path(str(Path(vizdoom.__file__).parent / "freedoom2.wad"))
-        game.set_doom_scenario_path(str(pool_path(size)))
+        pool = pool_path(size)
+        game.set_doom_scenario_path(str(pool))
         # Otherwise the engine would read and write a configuration in the working directory.
         game.set_doom_config_path(os.devnull)
         game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
@@ -71,11 +73,12 @@ class Engine:
         game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
         game.set_available_game_variables([])
         game.add_game_args(_ARGUMENTS)
-        with self._reported("start"):
+        # The engine makes an empty folder of its own in the working directory, and dies when another
+        # engine makes or we remove that folder at the same moment: start them one after another.
+        with FileLock(f"{pool}.lock"), self._reported("start"):
             game.init()
-        # The engine leaves an empty folder of its own in the working directory.
-        with contextlib.suppress(OSError):
-            Path("_vizdoom").rmdir()
+            with contextlib.suppress(OSError):
+                Path("_vizdoom").rmdir()
 
     def load(self, map_name: str, pose: Pose, goal: tuple[int, int] | None) -> None:
         """Begins an episode in a maze, the player at `pose`, the goal (if any) at (x, y)."""

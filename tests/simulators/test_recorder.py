@@ -256,8 +256,10 @@ def test_kill_loses_only_the_episode_in_progress(tmp_path, workers):
     survivors = content(tmp_path)
     assert 7 <= len(survivors) < 150
     assert validate(tmp_path).ok
-    assert run(tmp_path, episodes=150, validation=0, test=0).recorded == 150 - len(survivors)
-    run(tmp_path / "reference", episodes=150, validation=0, test=0)
+    wanted = {"episodes": max(survivors) + 4, "validation": 0, "test": 0}
+    assert run(tmp_path, **wanted).recorded == wanted["episodes"] - len(survivors)
+    assert not list(tmp_path.rglob(".*.partial"))
+    run(tmp_path / "reference", **wanted)
     assert content(tmp_path) == content(tmp_path / "reference")
 
 
@@ -316,3 +318,21 @@ def test_a_simulator_without_pose_is_recorded_without(tmp_path):
     dataset = TrajectoryDataset.open(tmp_path)
     assert dataset.read(dataset.episodes()[0]).pose is None
     assert validate(tmp_path).ok
+
+
+def test_mazes_are_recorded_with_layout_and_goal_in_any_order(tmp_path):
+    pytest.importorskip("vizdoom")
+    maze = {"simulator": "SimMaze-v0", "episodes": 2, "validation": 1, "test": 0, "max_steps": 40}
+    run(tmp_path / "a", **maze, policy="explore", env_kwargs={"size": 5})
+    run(tmp_path / "a", **maze, policy="sloppy", env_kwargs={"size": 5, "task": "explore"}, seed=9)
+    for part in (1, 0):
+        run(tmp_path / "b", **maze, policy="explore", env_kwargs={"size": 5}, shard=(part, 2))
+    assert validate(tmp_path / "a").ok
+    both = content(tmp_path / "b")
+    assert {seed: content(tmp_path / "a")[seed] for seed in both} == both
+    dataset = TrajectoryDataset.open(tmp_path / "a")
+    for ref in dataset.episodes():
+        attributes = dataset.read(ref).attributes
+        assert attributes["layout"].shape == (5, 5)
+        assert ("goal" in attributes) == (ref.row.task == "goal")
+        assert "vizdoom" in json.loads(attributes["versions"])

@@ -14,12 +14,12 @@ class Clips:
     """B clips of T frames.
 
     Attributes:
-        codes: (B, T, g, g) int64; zero in padding.
+        codes: (B, T, g, g) int64.
         actions: (B, T-1) int64 or (B, T-1, k), actions[:, t] leads from frame t to t+1; None when
             the clips have none.
         rewards: (B, T-1) float32.
         terminations: (B, T-1) bool.
-        valid: (B, T) bool, False in padding, which is always at the end.
+        valid: (B, T) bool, False in padding, which is always at the end and may hold anything.
     """
 
     codes: Tensor
@@ -42,8 +42,8 @@ class Clips:
 def sample_clips(store: CodeStore, length: int, batch: int, seed: int, step: int) -> Clips:
     """Cut `batch` random clips of `length` frames: a pure function of (store, seed, step).
 
-    Episodes are drawn in proportion to their frames; the first frame of a clip is uniform among those
-    from which `length` frames follow, or 0 in shorter episodes, whose clips are padded.
+    Episodes are drawn in proportion to their frames; the first frame of a clip is uniform among
+    those from which `length` frames follow, or 0 in shorter episodes, whose clips are padded.
     """
     rng = np.random.default_rng([seed, step])
     frame = rng.integers(store.starts[-1], size=batch)
@@ -57,12 +57,10 @@ def cut_clips(store: CodeStore, begin: np.ndarray, end: np.ndarray, length: int)
     """Clips of `length` frames from frame `begin` (B,), padded beyond each episode's `end` (B,)."""
     rows = begin[:, None] + np.arange(length)
     valid = rows < end[:, None]
-    rows = np.where(valid, rows, begin[:, None])
+    rows = np.where(valid, rows, begin[:, None])  # padding: a frame that exists
     moves = rows[:, :-1]
     return Clips(
-        codes=torch.from_numpy(
-            np.where(valid[..., None, None], store.codes[rows], 0).astype(np.int64)
-        ),
+        codes=torch.from_numpy(store.codes[rows].astype(np.int64)),
         actions=torch.from_numpy(store.actions[moves]),
         rewards=torch.from_numpy(store.rewards[moves]),
         terminations=torch.from_numpy(store.terminations[moves]),

@@ -42,13 +42,13 @@ class CodeStore:
 
     @classmethod
     def load(cls, path: Path, key: dict[str, str]) -> "CodeStore | None":
-        """Read a file made of `key`; None if there is none or it was made of something else."""
+        """Read a file made of `key`; None if there is no whole one, made of just that."""
         try:
             with safe_open(path, framework="numpy") as file:
                 if json.loads(file.metadata()["key"]) != key:
                     return None
                 arrays = {name: file.get_tensor(name) for name in _ARRAYS}
-        except (FileNotFoundError, SafetensorError):
+        except (FileNotFoundError, SafetensorError, KeyError, TypeError, ValueError):
             return None
         return cls(**{**arrays, "terminations": arrays["terminations"] > 0}, key=key)
 

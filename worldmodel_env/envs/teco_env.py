@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -12,7 +12,6 @@ import torch
 from gymnasium.error import ClosedEnvironmentError, InvalidAction, ResetNeeded
 from numpy.typing import NDArray
 
-from worldmodel_env.config import from_json
 from worldmodel_env.envs.actions import action_batch
 from worldmodel_env.envs.ending import ends
 from worldmodel_env.envs.moment import Moment
@@ -28,7 +27,6 @@ RENDERED_SIDE = 192
 """Frames are enlarged for people to at least this many pixels a side, as SimMaze-v0's are."""
 
 Observation = NDArray[np.uint8]
-T = TypeVar("T")
 
 
 class TecoEnv(gymnasium.Env[Observation, Any]):
@@ -47,7 +45,7 @@ class TecoEnv(gymnasium.Env[Observation, Any]):
         precision: "fp32", "bf16", or "auto": bf16 where the hardware has it.
         device: "auto", "cpu", "cuda", ...
         threads: CPU threads of a step.
-        sampling: a `Sampling`, or a dict of its fields, instead of the world's own.
+        sampling: a `Sampling` instead of the world's own, or a dict of the fields to change.
         render_mode: None or "rgb_array".
 
     Raises:
@@ -72,14 +70,16 @@ class TecoEnv(gymnasium.Env[Observation, Any]):
             raise InputError(f"backend is {backend!r}; choose one of {choices}.")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InputError(f"render_mode is {render_mode!r}; choose None or 'rgb_array'.")
-        if isinstance(sampling, dict):
-            sampling = from_json(Sampling, sampling, "sampling")
         self.world = _load(world)
         self.observation_space = self.world.observation_space
         self.action_space = self.world.action_space
         self.render_mode = render_mode
         self._backend: TorchBackend | None = TorchBackend(
-            self.world, device=device, precision=precision, threads=threads, sampling=sampling
+            self.world,
+            device=device,
+            precision=precision,
+            threads=threads,
+            sampling=_sampling(sampling, self.world.config.sampling),
         )
         self._moment: Moment | None = None
 
@@ -234,3 +234,15 @@ def _load(world: str | Path | World | None) -> World:
         f"world is {world!r}; give a shipped world's name, a world's folder or a World, as in "
         "gymnasium.make(..., world='maze')."
     )
+
+
+def _sampling(given: Sampling | dict[str, Any] | None, own: Sampling) -> Sampling:
+    if given is None or isinstance(given, Sampling):
+        return given or own
+    try:
+        return replace(own, **given)
+    except TypeError:
+        names = ", ".join(f"{name!r}" for name in asdict(own))
+        raise InputError(
+            f"sampling is {given!r}; give a Sampling, or a dict with some of {names}."
+        ) from None

@@ -1,1 +1,1 @@
-"""evaluation."""
+"""How good imagination is: image metrics, quality by horizon, plots, strips and videos."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,20 +50,15 @@ class TorchBackend:
         """
         if not isinstance(threads, int) or threads < 1:
             raise InputError(f"threads is {threads!r}; give a whole number, 1 or more.")
-        if precision not in get_args(Precision):
-            choices = ", ".join(map(repr, get_args(Precision)))
-            raise InputError(f"precision is {precision!r}; choose one of {choices}.")
         if sampling is not None:
             _check_sampling(sampling)
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(precision, self.device)
         self.threads = threads
         self.model = world.imagination(sampling).to(self.device, self.dtype)
-        # Nearest codes are decided by small differences.
-        self.model.vqgan.encoder.float()
         for module in self.model.modules():
             if isinstance(module, Codebook):
-                module.float()
+                module.float()  # nearest codes are decided by small differences
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TorchBackend":
         # Environments are copied to plan ahead; their weights need not be.
@@ -116,8 +111,9 @@ def _check_sampling(sampling: Sampling) -> None:
     """InputError unless passes and temperature are numbers that sampling can use."""
     if not isinstance(sampling.steps, int) or sampling.steps < 0:
         raise InputError(f"sampling.steps is {sampling.steps!r}; give a whole number, 0 or more.")
-    if not (math.isfinite(sampling.temperature) and sampling.temperature >= 0):
-        raise InputError(f"sampling.temperature is {sampling.temperature!r}; give 0 or more.")
+    heat = sampling.temperature
+    if not (isinstance(heat, int | float) and math.isfinite(heat) and heat >= 0):
+        raise InputError(f"sampling.temperature is {heat!r}; give a number, 0 or more.")
 
 
 @contextmanager

@@ -3,9 +3,11 @@
 import hashlib
 import io
 import json
+import os
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -136,9 +138,11 @@ class World:
 
         Returns:
             The folder.
+
+        Raises:
+            InputError: it cannot be written; a world that was there before is untouched.
         """
         folder = Path(path)
-        folder.mkdir(parents=True, exist_ok=True)
         # Copies: half-precision tensors of one storage may not be shared in safetensors.
         half = {
             k: (v.half() if v.is_floating_point() else v).contiguous().clone()
@@ -154,11 +158,21 @@ class World:
             "quality": self.quality,
             "sha256": {k: hashlib.sha256(v).hexdigest() for k, v in contents.items()},
         }
-        for name, content in contents.items():
-            replace_file(folder / name, content)
-        replace_file(folder / CARD, model_card(manifest).encode())
+        contents[CARD] = model_card(manifest).encode()
         # Last, because it vouches for the others.
-        replace_file(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+        contents[MANIFEST] = (json.dumps(manifest, indent=1) + "\n").encode()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # Everything is on disk before the first file of an older world is replaced.
+            with TemporaryDirectory(prefix=".save-", dir=folder) as temporary:
+                for name, content in contents.items():
+                    replace_file(Path(temporary) / name, content)
+                for name in contents:
+                    os.replace(Path(temporary) / name, folder / name)
+        except OSError as error:
+            raise InputError(
+                f"cannot write the world to {folder} ({error.strerror}); choose another folder."
+            ) from None
         return folder
 
     @classmethod

@@ -1,1 +1,1 @@
-"""Training loops: one file per stage, read top to bottom, over a few small helpers."""
+"""Training: one loop per stage, read top to bottom, over a few small helpers."""

@@ -1,7 +1,9 @@
 """One safetensors file per checkpoint: weights, optimizer moments, counters. Atomic, no pickles."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from worldmodel_env.config import to_json
-from worldmodel_env.data.writer import replace_file
+from worldmodel_env.data.writer import remove_abandoned, replace_file
 from worldmodel_env.errors import InputError
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -39,27 +41,48 @@ def save_checkpoint(
             tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
     metadata = {"config": json.dumps(to_json(config)), "counters": json.dumps(counters)}
     folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(folder)
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     replace_file(folder / CHECKPOINT, save(tensors, metadata))
     return folder / CHECKPOINT
 
 
 def load_checkpoint(
-    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None, *, config: Any
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    *,
+    config: Any,
+    same: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Restore what `save_checkpoint` wrote and return its counters.
+
+    Args:
+        folder: the stage's folder.
+        model: gets the weights.
+        optimizer: gets its state; None to leave that in the file.
+        config: what the model was built from.
+        same: counters that must be what they were.
 
     Raises:
         InputError: no checkpoint, a damaged one, or one of another configuration (field by field).
     """
+    path = folder / CHECKPOINT
     tensors, saved, counters = read_checkpoint(folder)
     differences = _differences(saved, to_json(config))
+    differences += _differences({k: counters.get(k) for k in same}, dict(same))
     if differences:
         raise InputError(
-            f"{folder / CHECKPOINT} was trained with other settings ({'; '.join(differences)}); "
-            "use the same preset or another --out."
+            f"{path} was trained with other settings ({'; '.join(differences)}); use the same "
+            "ones or another --out."
         )
-    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    try:
+        model.load_state_dict(model_tensors(tensors))
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} was written by another version of worldmodel-env "
+            f"({' '.join(str(error).split())}); use that version or another --out."
+        ) from None
     if optimizer is not None:
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
@@ -85,7 +108,14 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], di
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
         return tensors, json.loads(metadata["config"]), json.loads(metadata["counters"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}); delete it and train that stage again.") from None
+        raise InputError(
+            f"{path} is damaged ({error}); delete it and train that stage again."
+        ) from None
+
+
+def model_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of a checkpoint's tensors, the model's state dict."""
+    return {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
 
 
 def _differences(saved: Any, wanted: Any, where: str = "") -> list[str]:

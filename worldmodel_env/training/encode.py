@@ -11,6 +11,7 @@ from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.vqgan import Vqgan
+from worldmodel_env.precision import autocast
 
 
 @torch.no_grad()
@@ -34,7 +35,7 @@ def encode_split(
     for ref in tqdm(episodes, desc=f"encode {split}", unit="episode", disable=None):
         episode = dataset.read(ref)
         for chunk in np.array_split(episode.observations, -(-len(episode.observations) // 128)):
-            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            with autocast(place, dtype):
                 grid = model.encode(torch.from_numpy(chunk).to(place))
             codes.append(grid.cpu().numpy().astype(np.uint16))
         after_last = np.zeros((1, *episode.actions.shape[1:]), episode.actions.dtype)

@@ -17,7 +17,8 @@ from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
 from worldmodel_env.training import teco as teco_stage
 from worldmodel_env.training import vqgan as vqgan_stage
-from worldmodel_env.training.checkpoint import read_checkpoint
+from worldmodel_env.training.checkpoint import model_tensors, read_checkpoint
+from worldmodel_env.training.encode import weights_hash
 
 DEFAULT_SAMPLING = Sampling()
 
@@ -44,7 +45,7 @@ def save_world(
         InputError: a stage is missing, or the data set has no validation episodes.
     """
     tensors, vqgan_config, vqgan_counters = read_checkpoint(out / vqgan_stage.STAGE)
-    tokenizer_weights = _model(tensors)
+    tokenizer_weights = model_tensors(tensors)
     tensors, teco_config, teco_counters = read_checkpoint(out / teco_stage.STAGE)
     dataset = TrajectoryDataset.open(data)
     config = WorldConfig(
@@ -55,6 +56,11 @@ def save_world(
     )
     tokenizer = Vqgan(config.vqgan)
     tokenizer.load_state_dict(tokenizer_weights)
+    if teco_counters["tokenizer"] != weights_hash(tokenizer):
+        raise InputError(
+            f"{out / vqgan_stage.STAGE} was trained on since {out / teco_stage.STAGE} learned its "
+            "codes; train the world model again, in another --out."
+        )
     train = dataset.episodes("train")
     provenance = {
         "preset": preset,
@@ -73,15 +79,11 @@ def save_world(
         config=config,
         action_space=dataset.action_space,
         weights={f"vqgan.{k}": v for k, v in tokenizer_weights.items()}
-        | {f"teco.{k}": v for k, v in _model(tensors).items()},
+        | {f"teco.{k}": v for k, v in model_tensors(tensors).items()},
         starts=_starts(dataset, tokenizer),
         provenance=provenance,
     )
     return world.save(out / "world")
-
-
-def _model(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
 
 
 @torch.no_grad()
@@ -89,8 +91,8 @@ def _starts(dataset: TrajectoryDataset, tokenizer: Vqgan) -> NDArray[np.uint16]:
     refs = dataset.episodes("validation")
     if not refs:
         raise InputError(
-            f"{dataset.root} has no validation episodes, from whose first frames imagination starts; "
-            "record some with `worldmodel record --validation N`."
+            f"{dataset.root} has no validation episodes, from whose first frames imagination "
+            "starts; record some with `worldmodel record --validation N`."
         )
     frames = np.concatenate([dataset.read(ref, 0, 1).observations for ref in refs])
     grids = [tokenizer.encode(chunk) for chunk in torch.from_numpy(frames).split(64)]

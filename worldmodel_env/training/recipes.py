@@ -11,21 +11,27 @@ class VqganTraining:
     Attributes:
         batch_size: frames per step.
         learning_rate: AdamW's peak rate.
+        weight_decay: of AdamW, on all parameters.
+        clip_norm: largest norm of the gradient.
         perceptual: the LPIPS network in the loss; `alex` costs a quarter of the model on a CPU,
             `vgg` (the paper's) five times the model.
         perceptual_weight: its weight beside the L1 and L2 terms.
         commitment_weight: pulls latents to their codes.
         restart_every: steps between restarts of unused codes.
         evaluate_every: steps between evaluations on held-out frames.
+        checkpoint_seconds: seconds between checkpoints.
     """
 
     batch_size: int = 32
     learning_rate: float = 1e-3
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
     perceptual: Literal["none", "alex", "vgg"] = "alex"
     perceptual_weight: float = 0.3
     commitment_weight: float = 0.25
     restart_every: int = 20
     evaluate_every: int = 250
+    checkpoint_seconds: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class TecoTraining:
         clip_norm: largest norm of the gradient.
         restart_every: steps between restarts of unused latent codes, in the first half.
         evaluate_every: steps between evaluations on held-out clips.
+        checkpoint_seconds: seconds between checkpoints.
         loss: the terms.
     """
 
@@ -72,4 +79,5 @@ class TecoTraining:
     clip_norm: float = 50.0
     restart_every: int = 20
     evaluate_every: int = 250
+    checkpoint_seconds: float = 120.0
     loss: LossConfig = field(default_factory=LossConfig)

@@ -1,28 +1,24 @@
 """Train the world model: `worldmodel train teco --preset maze --data DIR --out RUN`.
 
-Stage two of two, after `training/vqgan.py`. Writes RUN/teco (checkpoint, metrics, strips), the code
-grids it trains on (RUN/codes), and at the end RUN/world, ready for `World.load`.
+Stage two of two, after `training/vqgan.py`. Writes RUN/teco (checkpoint, metrics, strips) and the
+code grids it trains on (RUN/codes); `training/finish.py` then makes RUN/world of both stages.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from worldmodel_env.data.clips import cut_clips, sample_clips
 from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import TrajectoryDataset
-from worldmodel_env.errors import InputError
 from worldmodel_env.evaluation.strips import write_strips
 from worldmodel_env.imagination.rollout import replay
 from worldmodel_env.imagination.step import Imagination, Sampling
-from worldmodel_env.models.actions import ActionConfig
 from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
-from worldmodel_env.precision import Precision, resolve_device, resolve_dtype
+from worldmodel_env.precision import Precision, autocast, resolve_device, resolve_dtype
 from worldmodel_env.training import vqgan as tokenizer_stage
 from worldmodel_env.training.budget import Budget, Clock, learning_rate
 from worldmodel_env.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
@@ -30,6 +26,7 @@ from worldmodel_env.training.encode import encode_split
 from worldmodel_env.training.interrupt import Interrupt
 from worldmodel_env.training.log import RunLog
 from worldmodel_env.training.recipes import TecoTraining
+from worldmodel_env.training.spaces import check_frames, with_actions
 from worldmodel_env.training.teco_loss import diagnostics, teco_losses
 
 STAGE = "teco"
@@ -64,23 +61,26 @@ def train_teco(
         The checkpoint's path.
 
     Raises:
-        InputError: unusable data, no tokenizer, another run's checkpoint, a loss that is not finite.
+        InputError: unusable data, no tokenizer, another run's checkpoint, or a loss that is not
+            finite.
     """
     dataset = TrajectoryDataset.open(data)
+    check_frames(vqgan, dataset)
     config = with_actions(config, dataset)
     place = resolve_device(device)
     dtype = resolve_dtype(precision, place)
     torch.manual_seed(seed)
     tokenizer = Vqgan(vqgan)
     load_checkpoint(out / tokenizer_stage.STAGE, tokenizer, None, config=vqgan)
-    tokenizer.to(place, memory_format=torch.channels_last).eval().requires_grad_(False)
+    tokenizer.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    tokenizer.eval().requires_grad_(False)
     codes = {
         split: encode_split(tokenizer, dataset, split, out / "codes", dtype)
         for split in ("train", "validation")
     }
     model = Teco(config)
     model.code_vectors.copy_(tokenizer.codebook.vectors())
-    model.to(place, memory_format=torch.channels_last)
+    model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=training.learning_rate,
@@ -89,70 +89,57 @@ def train_teco(
     )
 
     folder = out / STAGE
+    # Codes of another tokenizer would mean nothing to the model.
+    same = {"seed": seed, "tokenizer": codes["train"].key["tokenizer"]}
     step, clock = 0, Clock()
     if (folder / CHECKPOINT).exists():
-        counters = load_checkpoint(folder, model, optimizer, config=config)
+        counters = load_checkpoint(folder, model, optimizer, config=config, same=same)
         step, clock = counters["step"], Clock(counters["seconds"])
+    progress = budget.progress(step, clock.seconds)
     checkpointed = clock.seconds
 
     def save() -> None:
-        counters: dict[str, Any] = {"step": step, "seconds": clock.seconds, "seed": seed}
+        counters: dict[str, Any] = {"step": step, "seconds": clock.seconds, **same}
         counters |= {"data_hash": dataset.data_hash(), "finished": progress >= 1}
         save_checkpoint(folder, model, optimizer, config=config, counters=counters)
 
     def evaluate() -> None:
         log.say(_evaluate(model, tokenizer, codes["validation"], training.clip, folder, step, log))
 
-    with RunLog(folder, STAGE, step=step) as log, Interrupt() as interrupt:
-        while (progress := budget.progress(step, clock.seconds)) < 1 and not interrupt.asked:
+    with RunLog(folder, STAGE, step=step, progress=progress) as log, Interrupt() as interrupt:
+        while progress < 1 and not interrupt.asked:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(training.learning_rate, progress)
             clips = sample_clips(codes["train"], training.clip, training.batch_size, seed, step)
             clips = clips.to(place)
-            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            with autocast(place, dtype):
                 losses, encoded = teco_losses(model, clips, training.loss, generator)
             optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()
-            nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
-            metrics = {k: float(v) for k, v in losses.items()}
-            # A loss that is not finite stops here, before it reaches weights or checkpoint.
-            log.write(step, **metrics)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
+            metrics = {k: float(v.detach()) for k, v in losses.items()} | {"grad_norm": float(norm)}
+            # What is not finite stops here, before it reaches weights or checkpoint.
+            log.write(step + 1, **metrics)
             optimizer.step()
             codebook = model.codebook.codebook
-            codebook.track(encoded.z_codes)
+            codebook.track(encoded.z_codes[encoded.valid])
             if step == 0:
                 codebook.initialise(encoded.projected, generator)
             elif progress < 0.5 and step % training.restart_every == 0:
                 codebook.restart_dead(encoded.projected, generator)
             step += 1
+            progress = budget.progress(step, clock.seconds)
             log.progress(progress, step=step, loss=metrics["loss"])
-            if step % training.evaluate_every == 0:
+            if progress >= 1 or step % training.evaluate_every == 0:
                 evaluate()
-            if clock.seconds - checkpointed > 120:
+            late = clock.seconds - checkpointed > training.checkpoint_seconds
+            if progress >= 1 or interrupt.asked or late:
                 save()
                 checkpointed = clock.seconds
-        progress = budget.progress(step, clock.seconds)
-        save()
-        evaluate()
         if interrupt.asked:
             log.say(f"interrupted at step {step}: saved; the same command goes on from here.")
     return folder / CHECKPOINT
-
-
-def with_actions(config: TecoConfig, dataset: TrajectoryDataset) -> TecoConfig:
-    """`config` for the data set's actions.
-
-    Raises:
-        InputError: the preset is made for another action space.
-    """
-    actions = ActionConfig.of(dataset.action_space)
-    if config.actions not in (None, actions):
-        raise InputError(
-            f"{dataset.root} has the action space {dataset.action_space}, the preset takes "
-            f"{config.actions}; choose another preset."
-        )
-    return replace(config, actions=actions)
 
 
 @torch.no_grad()
@@ -176,6 +163,7 @@ def _evaluate(
     context = length // 4
     horizon = min(16, length - context)
     clips = cut_clips(store, begin[:shown], end[:shown], context + horizon).to(place)
+    assert clips.actions is not None  # a store's clips have them
     imagination = Imagination(tokenizer, model, Sampling(steps=0))
     imagined = replay(imagination, clips.codes[:, :context], clips.actions, horizon, key=0)
     true = tokenizer.decode(clips.codes[:, context:].flatten(0, 1)).unflatten(0, (shown, horizon))
@@ -184,7 +172,7 @@ def _evaluate(
         for t, i in zip(true.cpu().numpy(), imagined.cpu().numpy(), strict=True)
     ]
     (folder / "strips").mkdir(exist_ok=True)
-    write_strips(folder / "strips" / f"{step:06d}.png", rows, np.arange(1, horizon + 1))
+    write_strips(folder / "strips" / f"{step:06d}.png", rows, range(1, horizon + 1))
     return (
         f"step {step}: next-code cross-entropy {result['ce_posterior']:.2f} with z seen, "
         f"{result['ce_prior']:.2f} from the prior, {result['ce_null']:.2f} without z, "

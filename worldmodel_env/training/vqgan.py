@@ -13,19 +13,19 @@ from torch import Tensor, nn
 
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.data.frames import FrameSampler
-from worldmodel_env.errors import InputError
 from worldmodel_env.evaluation.metrics.lpips import Lpips
 from worldmodel_env.evaluation.metrics.psnr import psnr
 from worldmodel_env.evaluation.strips import write_strips
 from worldmodel_env.models.blocks import float_to_frames, frames_to_float
 from worldmodel_env.models.codebook import perplexity
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
-from worldmodel_env.precision import Precision, resolve_device, resolve_dtype
+from worldmodel_env.precision import Precision, autocast, resolve_device, resolve_dtype
 from worldmodel_env.training.budget import Budget, Clock, learning_rate
 from worldmodel_env.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from worldmodel_env.training.interrupt import Interrupt
 from worldmodel_env.training.log import RunLog
 from worldmodel_env.training.recipes import VqganTraining
+from worldmodel_env.training.spaces import check_frames
 
 STAGE = "vqgan"
 
@@ -61,18 +61,16 @@ def train_vqgan(
             that is not finite.
     """
     dataset = TrajectoryDataset.open(data)
-    side = dataset.observation_space.shape[:2]
-    if side != (config.resolution, config.resolution):
-        raise InputError(
-            f"{data} holds frames of {side[0]} x {side[1]} pixels, the preset's tokenizer takes "
-            f"{config.resolution} x {config.resolution}; choose another preset or record again."
-        )
+    check_frames(config, dataset)
     place = resolve_device(device)
     dtype = resolve_dtype(precision, place)
     torch.manual_seed(seed)
-    model = Vqgan(config).to(place, memory_format=torch.channels_last)
+    model = Vqgan(config).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=training.learning_rate, betas=(0.9, 0.95), weight_decay=1e-4
+        model.parameters(),
+        lr=training.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=training.weight_decay,
     )
     lpips = None if training.perceptual == "none" else Lpips(training.perceptual).to(place)
     frames = FrameSampler(dataset, "train", training.batch_size, seed)
@@ -81,8 +79,9 @@ def train_vqgan(
     folder = out / STAGE
     step, clock = 0, Clock()
     if (folder / CHECKPOINT).exists():
-        counters = load_checkpoint(folder, model, optimizer, config=config)
+        counters = load_checkpoint(folder, model, optimizer, config=config, same={"seed": seed})
         step, clock = counters["step"], Clock(counters["seconds"])
+    progress = budget.progress(step, clock.seconds)
     checkpointed = clock.seconds
 
     def save() -> None:
@@ -90,15 +89,15 @@ def train_vqgan(
         counters |= {"data_hash": dataset.data_hash(), "finished": progress >= 1}
         save_checkpoint(folder, model, optimizer, config=config, counters=counters)
 
-    with RunLog(folder, "vqgan", step=step) as log, Interrupt() as interrupt:
-        while (progress := budget.progress(step, clock.seconds)) < 1 and not interrupt.asked:
+    with RunLog(folder, STAGE, step=step, progress=progress) as log, Interrupt() as interrupt:
+        while progress < 1 and not interrupt.asked:
             generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(training.learning_rate, progress)
             x = frames_to_float(torch.from_numpy(frames.batch(step))).to(
                 place, memory_format=torch.channels_last
             )
-            with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            with autocast(place, dtype):
                 if step % training.restart_every == 0:
                     latents = model.latents(x).detach().flatten(0, 2)
                     if step == 0:
@@ -108,22 +107,23 @@ def train_vqgan(
                 losses, codes = vqgan_losses(model, x, lpips, training)
             optimizer.zero_grad(set_to_none=True)
             losses["loss"].backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            metrics = {k: float(v) for k, v in losses.items()}
-            # A loss that is not finite stops here, before it reaches weights or checkpoint.
-            log.write(step, **metrics, perplexity=float(perplexity(codes, config.n_codes)))
+            norm = nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
+            metrics = {k: float(v.detach()) for k, v in losses.items()}
+            metrics |= {"grad_norm": float(norm)}
+            metrics |= {"perplexity": float(perplexity(codes, config.n_codes))}
+            # What is not finite stops here, before it reaches weights or checkpoint.
+            log.write(step + 1, **metrics)
             optimizer.step()
             model.codebook.track(codes)
             step += 1
+            progress = budget.progress(step, clock.seconds)
             log.progress(progress, step=step, loss=metrics["loss"])
-            if step % training.evaluate_every == 0:
+            if progress >= 1 or step % training.evaluate_every == 0:
                 log.say(_evaluate(model, held_out, folder, step, log, dtype))
-            if clock.seconds - checkpointed > 120:
+            late = clock.seconds - checkpointed > training.checkpoint_seconds
+            if progress >= 1 or interrupt.asked or late:
                 save()
                 checkpointed = clock.seconds
-        progress = budget.progress(step, clock.seconds)
-        save()
-        log.say(_evaluate(model, held_out, folder, step, log, dtype))
         if interrupt.asked:
             log.say(f"interrupted at step {step}: saved; the same command goes on from here.")
     return folder / CHECKPOINT
@@ -169,7 +169,7 @@ def _evaluate(
     dtype: torch.dtype,
 ) -> str:
     place = next(model.parameters()).device
-    with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+    with autocast(place, dtype):
         reconstruction, quantised = model(frames_to_float(torch.from_numpy(frames)).to(place))
     imitation = float_to_frames(reconstruction).cpu().numpy()
     quality = float(np.mean(psnr(frames, imitation)))
@@ -177,5 +177,6 @@ def _evaluate(
     log.write(step, held_out_psnr=quality, held_out_perplexity=used)
     strip = folder / "strips" / f"{step:06d}.png"
     strip.parent.mkdir(exist_ok=True)
-    write_strips(strip, [{"true": frames[::8], "tokenizer": imitation[::8]}], range(len(frames[::8])))
+    shown = {"true": frames[::8], "tokenizer": imitation[::8]}
+    write_strips(strip, [shown], range(len(shown["true"])))
     return f"step {step}: held-out PSNR {quality:.2f} dB, {used:.0f} of {model.cfg.n_codes} codes"

@@ -1,0 +1,61 @@
+"""A world of the preset `nano` with random weights: everything but the training, in milliseconds."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from worldmodel_env.imagination.step import Imagination, Sampling
+from worldmodel_env.imagination.world import World, WorldConfig
+from worldmodel_env.models.actions import ActionConfig
+from worldmodel_env.models.teco import Teco, TecoConfig
+from worldmodel_env.models.vqgan import Vqgan
+from worldmodel_env.presets import load_preset
+
+SPACES = {
+    "discrete": spaces.Discrete(3),
+    "multi": spaces.MultiDiscrete([3, 2]),
+    "box": spaces.Box(np.array([-1, 0], np.float32), np.array([1, 1], np.float32)),
+}
+
+
+def nano_teco(kind: str = "discrete") -> TecoConfig:
+    """The preset's world model for one of the toy environment's action spaces."""
+    return replace(load_preset("nano").teco, actions=ActionConfig.of(SPACES[kind]))
+
+
+def make_nano(
+    kind: str = "discrete", *, resolution: int = 32, starts: int = 12, steps: int = 2, seed: int = 0
+) -> World:
+    """A world with random weights that hardly ever ends an episode.
+
+    Args:
+        kind: action space, a key of `SPACES`.
+        resolution: of the frames: 32, or 64 for networks that refuse smaller ones.
+        starts: first frames to begin with.
+        steps: passes of the prior.
+        seed: of weights and starts.
+    """
+    preset = load_preset("nano")
+    vqgan = replace(preset.vqgan, resolution=resolution, patch=preset.vqgan.patch * resolution // 32)
+    config = WorldConfig(vqgan, nano_teco(kind), Sampling(steps=steps), max_episode_steps=40)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Imagination(Vqgan(vqgan), Teco(config.teco), config.sampling)
+    teco = model.teco.requires_grad_(False)
+    teco.code_vectors.copy_(model.vqgan.codebook.vectors())
+    # Untrained, the head would end every other step, and pay nothing.
+    last = teco.outcome_head.mlp[-1]
+    last.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
+    last.bias[-1] = -7.0
+    rng = np.random.default_rng(seed)
+    grid = vqgan.grid
+    return World(
+        name="nano",
+        config=config,
+        action_space=SPACES[kind],
+        weights=model.state_dict(),
+        starts=rng.integers(0, vqgan.n_codes, (starts, grid, grid)).astype(np.uint16),
+        provenance={"preset": "nano", "training": "none"},
+    )
