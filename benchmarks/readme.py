@@ -47,9 +47,17 @@ def speed_table(rows: dict[str, tuple[str, str, str]]) -> list[str]:
 
 
 SPEEDS = {
-    "`SimMaze-v0`, stepping": ("simulator.json", "goal: stepping, observations/s", "observations/s"),
+    "`SimMaze-v0`, stepping": (
+        "simulator.json",
+        "goal: stepping, observations/s",
+        "observations/s",
+    ),
     "`SimMaze-v0`, reset": ("simulator.json", "goal: reset, mean ms", "ms"),
-    "recording, compressed and on disk": ("recording.json", "recording, 1 core, frames/s", "frames/s"),
+    "recording, compressed and on disk": (
+        "recording.json",
+        "recording, 1 core, frames/s",
+        "frames/s",
+    ),
     "`TecoMaze-v0`, one world": ("imagination.json", "one world, frames/s", "frames/s"),
     "16 worlds in one batch": ("imagination.json", "16 worlds, frames/s", "frames/s"),
 }

@@ -1,4 +1,4 @@
-"""A world of the preset `nano` with random weights: everything but the training, in milliseconds."""
+"""A world of the preset `nano` with random weights: all but the training, in milliseconds."""
 
 from dataclasses import replace
 
@@ -38,7 +38,8 @@ def make_nano(
         seed: of weights and starts.
     """
     preset = load_preset("nano")
-    vqgan = replace(preset.vqgan, resolution=resolution, patch=preset.vqgan.patch * resolution // 32)
+    patch = preset.vqgan.patch * resolution // preset.vqgan.resolution
+    vqgan = replace(preset.vqgan, resolution=resolution, patch=patch)
     config = WorldConfig(vqgan, nano_teco(kind), Sampling(steps=steps), max_episode_steps=40)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

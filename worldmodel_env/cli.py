@@ -102,6 +102,7 @@ def train_vqgan(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     threads: int | None = None,
     perceptual: Literal["preset", "none", "alex", "vgg"] = "preset",
+    skip_corrupt: bool = False,
 ) -> None:
     """Train the tokenizer (stage 1 of 2); run it again to resume.
 
@@ -116,6 +117,7 @@ def train_vqgan(
         precision: of matrix products; auto is bf16 where the processor multiplies it.
         threads: CPU threads; all cores if not given. Fewer when other processes are busy.
         perceptual: LPIPS network in the loss, instead of the preset's.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
     from dataclasses import replace
 
@@ -137,6 +139,7 @@ def train_vqgan(
         seed=seed,
         device=device,
         precision=precision,
+        skip_corrupt=skip_corrupt,
     )
     print(f"tokenizer: {path}")
 
@@ -153,6 +156,7 @@ def train_teco(
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     threads: int | None = None,
     name: str | None = None,
+    skip_corrupt: bool = False,
 ) -> None:
     """Train the world model (stage 2 of 2) and save the world; run it again to resume.
 
@@ -167,6 +171,7 @@ def train_teco(
         precision: of matrix products; auto is bf16 where the processor multiplies it.
         threads: CPU threads; all cores if not given.
         name: the world's name; the preset's if not given.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
     from worldmodel_env.presets import load_preset
     from worldmodel_env.training.budget import Budget
@@ -185,9 +190,11 @@ def train_teco(
         seed=seed,
         device=device,
         precision=precision,
+        skip_corrupt=skip_corrupt,
     )
     print(f"world model: {path}")
-    print(f"world: {save_world(out, data, name=name or preset, preset=preset)}")
+    folder = save_world(out, data, name=name or preset, preset=preset, skip_corrupt=skip_corrupt)
+    print(f"world: {folder}")
 
 
 def evaluate(
@@ -351,5 +358,3 @@ def _set_threads(threads: int | None) -> None:
         if threads < 1:
             raise InputError(f"--threads is {threads}; give 1 or more.")
         torch.set_num_threads(threads)
-
-

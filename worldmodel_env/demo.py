@@ -103,8 +103,16 @@ def run_demo(out: Path, *, minutes: float, workers: int) -> None:
 
     print("2/5 record: 40 episodes of SimMaze-v0, and 8 + 8 to hold out")
     data = out / "recordings"
-    mixture = "explore=0.7,goal=0.3"
-    print(f"    {record('SimMaze-v0', data, episodes=40, validation=8, test=8, policy=mixture, workers=workers)}")
+    summary = record(
+        "SimMaze-v0",
+        data,
+        episodes=40,
+        validation=8,
+        test=8,
+        policy="explore=0.7,goal=0.3",
+        workers=workers,
+    )
+    print(f"    {summary}")
     written.append(f"{data}: recorded episodes")
 
     print(f"3/5 train: tokenizer, then world model, {minutes:g} minutes in all")

@@ -1,4 +1,4 @@
-"""The one exception for bad input: a sentence that names the value, what was expected, and the fix."""
+"""The exception for bad input, whose message names the value, what was expected, and the fix."""
 
 
 class InputError(ValueError):

@@ -73,8 +73,8 @@ class Engine:
         game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
         game.set_available_game_variables([])
         game.add_game_args(_ARGUMENTS)
-        # The engine makes an empty folder of its own in the working directory, and dies when another
-        # engine makes or we remove that folder at the same moment: start them one after another.
+        # The engine makes an empty folder of its own in the working directory, and dies if another
+        # makes it or we remove it at the same moment: they start one after another.
         with FileLock(f"{pool}.lock"), self._reported("start"):
             game.init()
             with contextlib.suppress(OSError):

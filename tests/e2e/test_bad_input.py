@@ -1,5 +1,6 @@
 """Bad input through the command line: one sentence on stderr, status 2, nothing changed."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,18 @@ def test_training_the_world_needs_the_tokenizer(
 def test_a_shard_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--out", str(tmp_path / "d"), "--episodes", "1", "--shard", "first"]
     assert "'first'" in refuse(capsys, "record", *options)
+
+
+def test_a_damaged_file_is_named_and_skipped_only_on_request(
+    toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "toy-v0"
+    shutil.copytree(toy_set, data)
+    damaged = data / "data" / "episodes" / "train-000000003.hdf5"
+    damaged.write_bytes(damaged.read_bytes()[:1000])
+    options = ["--data", str(data), "--out", str(tmp_path / "run"), "--preset", "nano"]
+    options += ["--steps", "1", "--threads", "1"]
+    assert damaged.name in refuse(capsys, "train", "vqgan", *options)
+    assert not (tmp_path / "run").exists()
+    main(["train", "vqgan", *options, "--skip-corrupt"])
+    assert (tmp_path / "run" / "vqgan" / "checkpoint.safetensors").exists()

@@ -12,7 +12,8 @@ def test_share_of_endings(probability):
     steps = torch.arange(20_000)
     key = torch.full_like(steps, 1234567890123456789)
     drawn = ends(torch.full((len(steps),), probability), key, steps).double().mean()
-    assert drawn == pytest.approx(probability, abs=4 * (probability * (1 - probability) / 2e4) ** 0.5)
+    deviation = (probability * (1 - probability) / len(steps)) ** 0.5
+    assert drawn == pytest.approx(probability, abs=4 * deviation)
 
 
 def test_same_key_same_step_same_ending():

@@ -128,7 +128,7 @@ def test_bad_box_actions():
 
 
 def test_bad_seed(nano_env):
-    with pytest.raises(gymnasium.error.Error, match="[Ss]eed"):
+    with pytest.raises(gymnasium.error.Error, match=r"[Ss]eed"):
         nano_env.unwrapped.reset(seed="seven")
 
 

@@ -98,14 +98,14 @@ def test_damaged_files_are_named(damaged, name):
 
 def test_no_manifest(damaged):
     (damaged / MANIFEST).unlink()
-    with pytest.raises(InputError, match="neither shipped .* nor a folder with a world.json"):
+    with pytest.raises(InputError, match=r"neither shipped .* nor a folder with a world.json"):
         World.load(damaged)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"schema_version": 1, "na', b"[]", b"3", b"\xff\xfe"])
 def test_truncated_manifest(damaged, content):
     (damaged / MANIFEST).write_bytes(content)
-    with pytest.raises(InputError, match="world.json is damaged"):
+    with pytest.raises(InputError, match=r"world.json is damaged"):
         World.load(damaged)
 
 
@@ -180,11 +180,11 @@ def test_saving_over_a_world_fails_whole(nano_world, damaged, monkeypatch):
 def test_a_save_cut_between_two_files_is_noticed(damaged, tmp_path):
     other = make_nano(seed=1).save(tmp_path / "other")
     (damaged / WEIGHTS).write_bytes((other / WEIGHTS).read_bytes())
-    with pytest.raises(InputError, match="weights.safetensors is damaged .*checksum"):
+    with pytest.raises(InputError, match=r"weights.safetensors is damaged .*checksum"):
         World.load(damaged)
 
 
 def test_saving_where_a_file_is(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write the world to .*file"):
+    with pytest.raises(InputError, match=r"cannot write the world to .*file"):
         make_nano().save(tmp_path / "file")

@@ -1,4 +1,4 @@
-"""Train a stage of the `nano` preset; as a script, in a process that a signal ends at a given step."""
+"""Train a stage of the `nano` preset; as a script, a signal ends it at a given step."""
 
 import os
 import shutil

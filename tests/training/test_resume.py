@@ -92,11 +92,8 @@ def test_killed_before_the_first_checkpoint_starts_again(
     assert_same(tmp_path / "vqgan", whole_run / "vqgan")
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_process_that_is_interrupted_saves_and_ends_well(
-    name: str, toy_set: Path, tmp_path: Path
-) -> None:
-    assert in_a_process("vqgan", toy_set, tmp_path, 2, name) == 0
+def test_a_process_that_is_interrupted_saves_and_ends_well(toy_set: Path, tmp_path: Path) -> None:
+    assert in_a_process("vqgan", toy_set, tmp_path, 2, "SIGINT") == 0
     assert read_checkpoint(tmp_path / "vqgan")[2]["step"] == 2
 
 

@@ -1,9 +1,9 @@
 """The tokenizer's training, end to end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import stages
@@ -52,7 +52,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
 
 
 def test_a_data_set_of_other_frames_is_refused(toy_set: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds frames of 32 x 32 pixels, .* takes 64 x 64"):
+    with pytest.raises(InputError, match=r"holds frames of 32 x 32 pixels, .* takes 64 x 64"):
         stages.train("vqgan", toy_set, tmp_path, preset="maze")
     assert not any(tmp_path.iterdir())
 
@@ -83,14 +83,11 @@ def test_a_corrupted_episode_is_named(toy_set: Path, tmp_path: Path) -> None:
     victim.write_bytes(victim.read_bytes()[:200])
     with pytest.raises(InputError, match=victim.name):
         stages.train("vqgan", tmp_path / "set", tmp_path / "run")
-    assert h5py.is_hdf5(sorted(target.glob("train-*"))[0])
 
 
 def test_another_configuration_is_refused_field_by_field(
     tokenizer_run: Path, toy_set: Path
 ) -> None:
-    from dataclasses import replace
-
     config = load_preset("nano").vqgan
     other = replace(config, n_codes=128, multipliers=(1, 1))
     with pytest.raises(InputError) as error:

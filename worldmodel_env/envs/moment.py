@@ -31,7 +31,7 @@ class Moment:
     frame: NDArray[np.uint8]
 
     def arrays(self) -> dict[str, NDArray]:
-        """Copies as numpy arrays; bfloat16, which numpy lacks, becomes float32 and loses nothing."""
+        """Copies as numpy arrays; bfloat16, which numpy lacks, becomes float32 without loss."""
         tensors = {**self.state, "key": self.key}
         return {
             **{k: _widened(v).cpu().numpy().copy() for k, v in tensors.items()},
@@ -44,14 +44,14 @@ class Moment:
         """The moment that `arrays` came from, on this one's device and in its precision.
 
         Raises:
-            InputError: an array is missing, unknown, or of another shape or dtype than this moment's.
+            InputError: an array is missing, unknown, or of another shape or dtype than here.
         """
         expected = self.arrays()
         if set(arrays) != set(expected):
             odd = sorted(set(arrays) ^ set(expected))
             raise InputError(
-                f"the state has the keys {sorted(arrays)}, which differ from this world's in {odd}; "
-                "give what get_state() returned."
+                f"the state has the keys {sorted(arrays)}, which differ from this world's in "
+                f"{odd}; give what get_state() returned."
             )
         given = {name: np.asarray(array) for name, array in arrays.items()}
         for name, like in expected.items():

@@ -78,8 +78,8 @@ def _check_context(
     if frames.dtype != np.uint8 or frames.shape[1:] != shape or not len(frames):
         raise InputError(
             f"the context's frames are {frames.dtype} {frames.shape}, expected uint8 "
-            f"(C, {', '.join(map(str, shape))}) with C of 1 or more; give frames as the environment "
-            "returns them."
+            f"(C, {', '.join(map(str, shape))}) with C of 1 or more; give frames as the "
+            "environment returns them."
         )
     assert action_space.shape is not None  # Discrete, MultiDiscrete and Box all have one
     expected = (len(frames) - 1, *action_space.shape)

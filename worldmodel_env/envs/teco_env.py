@@ -1,4 +1,4 @@
-"""`TecoMaze-v0` and its kind: a Gymnasium environment inside a world model (docs/environment.md)."""
+"""`TecoMaze-v0` and its kind: Gymnasium environments inside a world (docs/environment.md)."""
 
 import math
 from collections.abc import Mapping
@@ -29,11 +29,12 @@ RENDERED_SIDE = 192
 Observation = NDArray[np.uint8]
 
 
-class TecoEnv(gymnasium.Env[Observation, Any]):
+class TecoEnv(gymnasium.Env):
     """Acts inside a world: `reset` shows the first frame of an episode, `step` imagines the next.
 
     The spaces are those of the simulator that the world imitates. The reward is the expected one;
-    `terminated` is drawn with the model's probability; `truncated` is left to Gymnasium's TimeLimit.
+    `terminated` is drawn with the model's probability; `truncated` is left to Gymnasium's
+    TimeLimit.
     All randomness derives from `np_random` at reset, so a seed and the actions fix an episode.
 
     `info` holds numpy scalars: `elapsed_steps`, `start` (index of the start, -1 after a context),

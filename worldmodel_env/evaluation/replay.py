@@ -100,7 +100,9 @@ def evaluate_world(
     other = actions.clone()
     other[order] = actions[np.roll(order, 1)]
     other[:, : context - 1] = actions[:, : context - 1]
-    imagined, shuffled, decoded = [], [], []
+    imagined: list[NDArray[np.uint8]] = []
+    shuffled: list[NDArray[np.uint8]] = []
+    decoded: list[NDArray[np.uint8]] = []
     starts = range(0, len(true), BATCH)
     for begin in tqdm(starts, desc="imagine", unit="batch", disable=None):
         rows = slice(begin, begin + BATCH)

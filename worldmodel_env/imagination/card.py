@@ -9,8 +9,8 @@ def model_card(manifest: dict[str, Any]) -> str:
     lines = [
         f"# World `{name}`",
         "",
-        "A TECO world model of worldmodel-env, written by `World.save`; the numbers below are those "
-        "of `world.json`.",
+        "A TECO world model of worldmodel-env, written by `World.save`; the numbers are those of "
+        "`world.json`.",
         "",
         "```python",
         "import gymnasium, worldmodel_env",
@@ -18,8 +18,8 @@ def model_card(manifest: dict[str, Any]) -> str:
         f'env = gymnasium.make("TecoMaze-v0", world="{name}")',
         "```",
         "",
-        f"Frames {config['vqgan']['resolution']} x {config['vqgan']['resolution']}, attention window "
-        f"{config['teco']['temporal']['window']} frames, actions "
+        f"Frames {config['vqgan']['resolution']} x {config['vqgan']['resolution']}, attention "
+        f"window {config['teco']['temporal']['window']} frames, actions "
         f"{manifest['action_space']['type']}.",
     ]
     for title, values in (("Where it comes from", "provenance"), ("Measured", "quality")):

@@ -1,7 +1,7 @@
 """Noise as a hash of (key, step, position): nothing to store, the same on every backend.
 
-A roll-out draws all its randomness here, so that a snapshot needs only the key, a fork with the same
-key continues identically, and a row of a batch does not depend on its neighbours.
+A roll-out draws all its randomness here, so that a snapshot needs only the key, a fork with the
+same key continues identically, and a row of a batch does not depend on its neighbours.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """The recurrent step of a world: two pure functions over a flat dict of tensors.
 
-`step` imagines a frame, `observe` takes in a real one. Training strips, evaluation, environments and
-exports all call these; there is no other roll-out.
+`step` imagines a frame, `observe` takes in a real one. Training strips, evaluation, environments
+and exports all call these; there is no other roll-out.
 
 State (batch first, fixed shapes; W window, S tokens a frame, g latent grid):
     cache   (B, layers, 2, heads, W, S, d)  ring of raw keys and values
@@ -44,7 +44,7 @@ class Imagined:
         frame: (B, R, R, 3) uint8.
         reward: (B,) float32, expected.
         termination: (B,) float32, probability that the episode ends with it.
-        surprise: (B,) float32, mean entropy of the frame's codes in nats: how unsure the decoder is.
+        surprise: (B,) float32, mean entropy of the frame's codes, nats: how unsure the decoder is.
     """
 
     frame: Tensor

@@ -84,9 +84,9 @@ class World:
         actions = ActionConfig.of(self.action_space)
         if (teco.code_grid, teco.vq_codes) != (grid, vqgan.n_codes):
             raise InputError(
-                f"world {self.name!r} joins a tokenizer of {grid} x {grid} cells and {vqgan.n_codes} "
-                f"codes to a model of {teco.code_grid} x {teco.code_grid} and {teco.vq_codes}; build "
-                "both from one configuration."
+                f"world {self.name!r} joins a tokenizer of {grid} x {grid} cells and "
+                f"{vqgan.n_codes} codes to a model of {teco.code_grid} x {teco.code_grid} and "
+                f"{teco.vq_codes}; build both from one configuration."
             )
         if teco.actions != actions:
             raise InputError(
@@ -95,8 +95,8 @@ class World:
             )
         if starts.ndim != 3 or not len(starts) or starts.shape[1:] != (grid, grid):
             raise InputError(
-                f"world {self.name!r} has starts of shape {starts.shape}, expected at least one grid "
-                f"(N, {grid}, {grid}); encode them with its own tokenizer."
+                f"world {self.name!r} has starts of shape {starts.shape}, expected at least one "
+                f"grid (N, {grid}, {grid}); encode them with its own tokenizer."
             )
         if starts.dtype != np.uint16 or starts.max() >= vqgan.n_codes:
             raise InputError(

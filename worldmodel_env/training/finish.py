@@ -24,7 +24,13 @@ DEFAULT_SAMPLING = Sampling()
 
 
 def save_world(
-    out: Path, data: Path, *, name: str, preset: str, sampling: Sampling = DEFAULT_SAMPLING
+    out: Path,
+    data: Path,
+    *,
+    name: str,
+    preset: str,
+    sampling: Sampling = DEFAULT_SAMPLING,
+    skip_corrupt: bool = False,
 ) -> Path:
     """Write OUT/world from OUT/vqgan and OUT/teco.
 
@@ -37,6 +43,7 @@ def save_world(
         name: what to call the world.
         preset: where its configuration came from; a comment.
         sampling: how the world draws frames unless asked otherwise.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
         The world's folder.
@@ -47,7 +54,7 @@ def save_world(
     tensors, vqgan_config, vqgan_counters = read_checkpoint(out / vqgan_stage.STAGE)
     tokenizer_weights = model_tensors(tensors)
     tensors, teco_config, teco_counters = read_checkpoint(out / teco_stage.STAGE)
-    dataset = TrajectoryDataset.open(data)
+    dataset = TrajectoryDataset.open(data, skip_corrupt)
     config = WorldConfig(
         vqgan=from_json(VqganConfig, vqgan_config, "vqgan"),
         teco=from_json(TecoConfig, teco_config, "teco"),

@@ -43,6 +43,7 @@ def train_teco(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    skip_corrupt: bool = False,
 ) -> Path:
     """Train a world model on a trained tokenizer's codes, or resume the training in `out`.
 
@@ -56,6 +57,7 @@ def train_teco(
         seed: of the weights, the order of the clips and the training noise.
         device: "auto", "cpu", "cuda", ...
         precision: of the matrix work; parameters stay float32.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
         The checkpoint's path.
@@ -64,7 +66,7 @@ def train_teco(
         InputError: unusable data, no tokenizer, another run's checkpoint, or a loss that is not
             finite.
     """
-    dataset = TrajectoryDataset.open(data)
+    dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(vqgan, dataset)
     config = with_actions(config, dataset)
     place = resolve_device(device)

@@ -40,6 +40,7 @@ def train_vqgan(
     seed: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
+    skip_corrupt: bool = False,
 ) -> Path:
     """Train a tokenizer, or resume the training in `out`.
 
@@ -52,6 +53,7 @@ def train_vqgan(
         seed: of the weights and the order of the data; the same seed and step give the same batch.
         device: "auto", "cpu", "cuda", ...
         precision: of the matrix work; parameters stay float32.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
         The checkpoint's path.
@@ -60,7 +62,7 @@ def train_vqgan(
         InputError: unusable data, missing perceptual weights, another run's checkpoint, or a loss
             that is not finite.
     """
-    dataset = TrajectoryDataset.open(data)
+    dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(config, dataset)
     place = resolve_device(device)
     dtype = resolve_dtype(precision, place)
