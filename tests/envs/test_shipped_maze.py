@@ -63,16 +63,19 @@ def test_a_long_walk_stays_structured(env):
     walker = Walker(0)
     starts = np.stack([env.reset(seed=s)[0] for s in range(40)])
     frame, _ = env.reset(seed=0)
-    frames, rewards = [frame], []
+    frames, rewards, surprises = [frame], [], []
     for _ in range(120):
-        frame, reward, *_ = env.step(walker.act(frame))
+        frame, reward, _, _, info = env.step(walker.act(frame))
         frames.append(frame)
         rewards.append(reward)
+        surprises.append(info["surprise"])
     late = np.stack(frames[-60:])
     assert len({f.tobytes() for f in late}) >= 50
     assert np.median(late.std((1, 2, 3))) > 0.5 * np.median(starts.std((1, 2, 3)))
     ratio = np.median(sharpness(late)) / np.median(sharpness(starts))
     assert 0.4 < ratio < 2.5
+    # A model that knows nothing is at ln(1024) = 6.9 nats.
+    assert np.median(surprises[-60:]) < 4
     assert min(rewards) > -0.2
     assert max(rewards) < 1.5
 

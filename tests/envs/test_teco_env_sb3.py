@@ -22,7 +22,9 @@ def test_ppo_trains_in_an_untrained_world():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_ppo_trains_in_the_shipped_world():
-    model = PPO("CnnPolicy", "worldmodel_env:TecoMaze-v0", n_steps=500, n_epochs=2, device="cpu")
+    model = PPO(
+        "CnnPolicy", "worldmodel_env:TecoMaze-v0", n_steps=500, batch_size=100, device="cpu"
+    )
     model.learn(2000)
     assert model.num_timesteps == 2000
     assert len(model.ep_info_buffer) >= 6

@@ -109,7 +109,7 @@ def test_the_codebooks_upkeep_sees_no_padding() -> None:
     assert encoded.valid.sum() == 6 + 3 + 1
 
 
-@pytest.mark.parametrize(("rate", "each"), [(0.0, 6), (0.5, 3), (0.7, 2), (0.95, 1)])
+@pytest.mark.parametrize(("rate", "each"), [(0.0, 6), (0.5, 3), (0.65, 2), (0.95, 1)])
 @torch.no_grad()
 def test_drop_loss_decodes_valid_frames_of_every_clip(
     rate: float, each: int, monkeypatch: pytest.MonkeyPatch

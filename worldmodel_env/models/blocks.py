@@ -8,8 +8,13 @@ from torch import Tensor, nn
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm of both papers: 32 groups, eps 1e-6; fewer where one had under 4 channels."""
+    """The tokenizer's GroupNorm: 32 groups, fewer where a group would have under 4 channels."""
     return nn.GroupNorm(math.gcd(32, channels // 4), channels, eps=1e-6)
+
+
+def teco_group_norm(channels: int) -> nn.GroupNorm:
+    """TECO's GroupNorm: always 32 groups; widths that 32 does not divide follow the tokenizer."""
+    return group_norm(channels) if channels % 32 else nn.GroupNorm(32, channels, eps=1e-6)
 
 
 class ResBlock(nn.Module):
@@ -80,9 +85,9 @@ class TecoResBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.norm1 = group_norm(in_channels)
+        self.norm1 = teco_group_norm(in_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = group_norm(out_channels)
+        self.norm2 = teco_group_norm(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         self.shortcut = (
             nn.Identity()

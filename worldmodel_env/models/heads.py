@@ -31,10 +31,13 @@ class OutcomeHead(nn.Module):
         self.mlp = nn.Sequential(
             nn.Linear(16 * grid * grid, hidden), nn.SiLU(), nn.Linear(hidden, BINS + 1)
         )
-        # Start at "no reward": most transitions have none, and imagination is sane from step 0.
+        # Start at "no reward, hardly ever an end": so most transitions are, and the episodes of a
+        # barely trained world go on.
         last = self.mlp[-1]
-        nn.init.zeros_(last.weight)  # type: ignore[arg-type]
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.bias[BINS:], -5.0)
 
     def forward(self, features: Tensor) -> Outcome:
         """(B, channels, g, g) -> outcome of B transitions."""

@@ -37,7 +37,6 @@ class Maskgit(nn.Module):
         self.input = nn.Linear(cfg.vocab_dim + embed_dim, cfg.dim)
         self.row = nn.Parameter(torch.randn(grid, cfg.dim // 2) * 0.02)
         self.column = nn.Parameter(torch.randn(grid, cfg.dim // 2) * 0.02)
-        self.trunk_input = nn.Linear(cfg.dim, cfg.dim)
         self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads)
         self.trunk_head = OutputHead(cfg.dim, cfg.dim)
         self.head = OutputHead(cfg.dim, cfg.vocab_dim)
@@ -59,7 +58,7 @@ class Maskgit(nn.Module):
         place = torch.cat(
             [self.row[:, None].expand(g, g, -1), self.column[None].expand(g, g, -1)], -1
         )
-        x = self.trunk_input(x + place.flatten(0, 1))
+        x = x + place.flatten(0, 1)
         for layer in self.layers:
             q, k, v = layer.attention.project(layer.norm1(x))
             x = x + layer.attention.attend(q, k, v, None)

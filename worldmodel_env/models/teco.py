@@ -161,8 +161,9 @@ class Decoder(nn.Module):
     def __init__(self, cfg: TecoConfig) -> None:
         super().__init__()
         high, low = cfg.depths
-        self.input = nn.Conv2d(2 * cfg.embed_dim, low, 3, padding=1)
-        self.low = nn.Sequential(*(TecoResBlock(low, low) for _ in range(cfg.decoder_blocks)))
+        self.input = nn.Conv2d(2 * cfg.embed_dim, high, 3, padding=1)
+        widths = [high] + [low] * cfg.decoder_blocks
+        self.low = nn.Sequential(*(TecoResBlock(i, o) for i, o in pairwise(widths)))
         widths = [low + high * cfg.local_skip] + [high] * cfg.decoder_blocks
         self.high = nn.Sequential(*(TecoResBlock(i, o) for i, o in pairwise(widths)))
         self.norm = nn.LayerNorm(high, eps=1e-6)

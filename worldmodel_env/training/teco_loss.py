@@ -112,7 +112,7 @@ def teco_losses(
     known = uniform(b) >= config.action_dropout
     encoded = encode(model, clips, known)
     # DropLoss: the same number of frames from each clip, valid ones first.
-    n = max(1, round((1 - config.drop_loss) * (t - 1)))
+    n = max(1, int((1 - config.drop_loss) * (t - 1)))
     order = (uniform(b, t - 1) + (~clips.valid[:, 1:])).argsort(1)[:, :n]
     index = (order + (t - 1) * torch.arange(b, device=place)[:, None]).flatten()
     h, z, z_codes, target, previous, action = encoded.select(index)
