@@ -5,9 +5,7 @@ with two workers on two cores, reads random clips, and opens a set of 2,000 epis
 and writes JSON.
 """
 
-import json
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
+from benchmarks.report import report
 from simulators.recorder import record
 from worldmodel_env.data import schema
 from worldmodel_env.data.dataset import TrajectoryDataset
@@ -118,12 +117,7 @@ def main(
         scanned, cached = seconds_to_open(root / "many", like, opened)
         results[f"opening {opened} episodes, caches stale, s"] = scanned
         results[f"opening {opened} episodes, s"] = cached
-
-    for name, value in results.items():
-        print(f"{name:<48}{value:12,.3f}" if value < 10 else f"{name:<48}{value:12,.0f}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": len(available)}
-    out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    report(results, out, cores=len(available))
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ together. Stepping counts `env.step` alone, playing counts the walker and the re
 table and writes JSON.
 """
 
-import json
 import os
-import platform
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import numpy as np
 import tyro
 
 import simulators  # noqa: F401
+from benchmarks.report import report
 from simulators import explorers
 from simulators.maze.cache import pool_path
 from simulators.maze.env import TASKS
@@ -78,12 +77,7 @@ def main(episodes: int = 60, out: Path = Path("benchmarks/results/simulator.json
     for task in TASKS:
         for name, value in measure(task, episodes).items():
             results[f"{task}: {name}"] = value
-
-    for name, value in results.items():
-        print(f"{name:<44}{value:12,.3f}" if value < 10 else f"{name:<44}{value:12,.0f}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"processor": platform.processor() or platform.machine(), "cores": 1}
-    out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    report(results, out, cores=1)
 
 
 if __name__ == "__main__":

@@ -65,6 +65,7 @@ class World:
         starts: (N, grid, grid) uint16 codes of episodes' first frames.
         provenance: data hash, steps, hardware, seeds, versions: where it comes from.
         quality: measured numbers.
+        version: of the world itself, raised when it is trained anew under the same name.
         digest: sha256 of its manifest; names caches of its exports. Empty until loaded from disk.
     """
 
@@ -75,6 +76,7 @@ class World:
     starts: NDArray[np.uint16]
     provenance: dict[str, Any] = field(default_factory=dict)
     quality: dict[str, Any] = field(default_factory=dict)
+    version: str = "1"
     digest: str = ""
 
     def __post_init__(self) -> None:
@@ -152,6 +154,7 @@ class World:
         manifest = {
             "schema_version": SCHEMA_VERSION,
             "name": self.name,
+            "version": self.version,
             "action_space": json.loads(space_to_json(self.action_space)),
             "config": to_json(self.config),
             "provenance": self.provenance,
@@ -207,6 +210,7 @@ class World:
                 starts=starts,
                 provenance=manifest["provenance"],
                 quality=manifest["quality"],
+                version=manifest["version"],
                 digest=hashlib.sha256(text).hexdigest(),
             )
         except InputError as error:

@@ -1,0 +1,11 @@
+"""All of README's numbers, one after another: `python -m benchmarks` (about ten minutes)."""
+
+import subprocess
+import sys
+
+SCRIPTS = ("simulator", "recording", "imagination", "quality", "readme")
+
+for script in SCRIPTS:
+    print(f"\n== benchmarks.{script}", flush=True)
+    # A process each: they set threads and cores for themselves.
+    subprocess.run([sys.executable, "-m", f"benchmarks.{script}"], check=True)
