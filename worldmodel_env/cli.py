@@ -11,6 +11,7 @@ from worldmodel_env._version import __version__
 from worldmodel_env.errors import InputError
 
 Folder = Annotated[Path, tyro.conf.Positional]
+File = Annotated[Path, tyro.conf.Positional]
 
 
 def record(
@@ -286,6 +287,24 @@ def demo(*, out: Path = Path("demo"), minutes: float = 5.0, workers: int = 2) ->
     run_demo(out, minutes=minutes, workers=workers)
 
 
+def check_parity(
+    file: File, *, temporal_heads: int | None = None, maskgit_heads: int | None = None
+) -> None:
+    """Compare TECO with the published model's numbers; exit status 1 if a stage differs.
+
+    Args:
+        file: the reference's parameters, inputs and outputs, an npz.
+        temporal_heads: attention heads of its temporal transformer; the file's if not given.
+        maskgit_heads: attention heads of its prior; likewise.
+    """
+    from worldmodel_env.training.parity import check_parity as check
+
+    report = check(file, temporal_heads=temporal_heads, maskgit_heads=maskgit_heads)
+    print(report)
+    if not report.ok:
+        raise SystemExit(1)
+
+
 def doctor() -> None:
     """Say what is installed here, what works, and what to do about the rest."""
     from worldmodel_env.doctor import examine
@@ -302,6 +321,7 @@ COMMANDS: Tree = {
     "train": {"vqgan": train_vqgan, "teco": train_teco},
     "evaluate": evaluate,
     "imagine": imagine,
+    "check-parity": check_parity,
     "doctor": doctor,
 }
 
@@ -335,7 +355,7 @@ def _usage(path: list[str], node: Tree) -> str:
     lines = [f"usage: {' '.join(path)} COMMAND ... (each has --help)", ""]
     for name, child in node.items():
         text = ", ".join(child) if isinstance(child, Mapping) else _first_line(child)
-        lines.append(f"  {name:10s} {text}")
+        lines.append(f"  {name:12s} {text}")
     return "\n".join(lines)
 
 

@@ -51,7 +51,7 @@ def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
     Args:
         model: the world model.
         clips: codes (B, T, 2g, 2g) with actions or without.
-        known: (B,) bool; False hides a clip's actions.
+        known: (B,) or (B, T-1) bool; False hides a clip's actions, or one of them.
     """
     b, t = clips.codes.shape[:2]
     x = model.vectors(clips.codes.flatten(0, 1))
@@ -67,7 +67,7 @@ def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
     if clips.actions is None:
         action = model.action.null.expand(b, t - 1, -1)
     else:
-        shown = None if known is None else known[:, None].expand(b, t - 1)
+        shown = None if known is None else known.reshape(b, -1).expand(b, t - 1)
         action = model.action(clips.actions, shown)
     flat_action = action.flatten(0, 1)
     tokens = model.tokens(past.flatten(0, 1), flat_action).unflatten(0, (b, t - 1))
