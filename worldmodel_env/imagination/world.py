@@ -66,7 +66,8 @@ class World:
         provenance: data hash, steps, hardware, seeds, versions: where it comes from.
         quality: measured numbers.
         version: of the world itself, raised when it is trained anew under the same name.
-        digest: sha256 of its manifest; names caches of its exports. Empty until loaded from disk.
+        digest: sha256 of what decides its imagination (configuration, spaces, weights, starts), not
+            of what is said about it; names caches of its exports. Empty until loaded from disk.
     """
 
     name: str
@@ -211,7 +212,7 @@ class World:
                 provenance=manifest["provenance"],
                 quality=manifest["quality"],
                 version=manifest["version"],
-                digest=hashlib.sha256(text).hexdigest(),
+                digest=_digest(manifest),
             )
         except InputError as error:
             raise InputError(f"{folder / MANIFEST}: {error}") from None
@@ -247,6 +248,11 @@ def _starts_bytes(starts: NDArray[np.uint16]) -> bytes:
     with h5py.File(buffer, "w") as file:
         file.create_dataset("codes", data=starts, compression="gzip", shuffle=True)
     return buffer.getvalue()
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    content = {key: manifest[key] for key in ("config", "action_space", "sha256")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _checked(path: Path, expected: str | None) -> bytes:
