@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from simulators.maze.pools import POOLS
 from simulators.maze.wad import pool_wad
+from worldmodel_env.data.cache import user_cache
+from worldmodel_env.data.writer import replace_file
 from worldmodel_env.errors import InputError
 
 _SAMPLE = dict.fromkeys(POOLS, 8)
-
-
-def cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/worldmodel-env`, or `~/.cache/worldmodel-env`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "worldmodel-env"
 
 
 @cache
@@ -31,29 +25,18 @@ def pool_path(size: int) -> Path:
     Raises:
         InputError: the cache folder cannot be written.
     """
-    path = cache_dir() / f"maze-{size}-{_fingerprint(size)}.wad"
+    path = user_cache() / f"maze-{size}-{_fingerprint(size)}.wad"
     if path.exists():
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, pool_wad(size))
+        replace_file(path, pool_wad(size))
     except OSError as error:
         raise InputError(
             f"SimMaze-v0 keeps its mazes in {path.parent}, where they could not be written "
             f"({error.strerror}); free some space there or set XDG_CACHE_HOME to another folder."
         ) from error
     return path
-
-
-def _write(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _fingerprint(size: int) -> str:

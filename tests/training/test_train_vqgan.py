@@ -1,6 +1,7 @@
 """The tokenizer's training, end to end."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.vqgan import Vqgan
 from worldmodel_env.presets import load_preset
+from worldmodel_env.training.budget import Budget
 from worldmodel_env.training.checkpoint import load_checkpoint
 from worldmodel_env.training.recipes import VqganTraining
-from worldmodel_env.training.vqgan import vqgan_losses
+from worldmodel_env.training.vqgan import train_vqgan, vqgan_losses
 
 
 def test_a_run_leaves_weights_metrics_and_a_strip(toy_set: Path, tokenizer_run: Path) -> None:
@@ -94,3 +96,19 @@ def test_another_configuration_is_refused_field_by_field(
         load_checkpoint(tokenizer_run / "vqgan", Vqgan(config), None, config=other)
     assert "multipliers is [1, 2], now [1, 1]" in str(error.value)
     assert "n_codes is 64, now 128" in str(error.value)
+
+
+def test_missing_matplotlib_is_noticed_before_the_first_step(
+    toy_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    preset = load_preset("nano")
+    with pytest.raises(InputError, match=r"worldmodel-env\[train\]"):
+        train_vqgan(
+            preset.vqgan,
+            preset.vqgan_training,
+            data=toy_set,
+            out=tmp_path / "run",
+            budget=Budget(steps=1),
+        )
+    assert not (tmp_path / "run").exists()

@@ -14,18 +14,29 @@ DPI = 150
 INK, PAPER, FAINT = "#1f2430", "#ffffff", "#d9dce3"
 
 
+def require_figures() -> None:
+    """Refuse before long work whose end is a picture.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError:
+        raise InputError(
+            'Figures need matplotlib, which is not installed: pip install "worldmodel-env[train]".'
+        ) from None
+
+
 def new_figure(width: float, height: float) -> "Figure":
     """An empty matplotlib figure of that many inches, `DPI` pixels each.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError(
-            'Figures need matplotlib, which is not installed: pip install "worldmodel-env[train]".'
-        ) from None
+    require_figures()
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), dpi=DPI, facecolor=PAPER)
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from worldmodel_env.data.clips import cut_clips, sample_clips
 from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.evaluation.figure import require_figures
 from worldmodel_env.evaluation.strips import write_strips
 from worldmodel_env.imagination.rollout import replay
 from worldmodel_env.imagination.step import Imagination, Sampling
@@ -67,6 +68,7 @@ def train_teco(
         InputError: unusable data, no tokenizer, another run's checkpoint, or a loss that is not
             finite.
     """
+    require_figures()
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(vqgan, dataset)
     config = with_actions(config, dataset)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.data.frames import FrameSampler
+from worldmodel_env.evaluation.figure import require_figures
 from worldmodel_env.evaluation.metrics.lpips import Lpips
 from worldmodel_env.evaluation.metrics.psnr import psnr
 from worldmodel_env.evaluation.strips import write_strips
@@ -63,6 +64,7 @@ def train_vqgan(
         InputError: unusable data, missing perceptual weights, another run's checkpoint, or a loss
             that is not finite.
     """
+    require_figures()
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(config, dataset)
     place = resolve_device(device)

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from worldmodel_env.data.cache import user_cache
 from worldmodel_env.data.writer import replace_file
 from worldmodel_env.errors import InputError
 
@@ -106,8 +107,7 @@ def load(net: Net, path: str | os.PathLike[str] | None = None) -> Tensors:
 
 def cache_folder() -> Path:
     """Where converted weights are kept: `worldmodel-env/metrics` in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "worldmodel-env" / "metrics"
+    return user_cache() / "metrics"
 
 
 def digest(tensors: Mapping[str, np.ndarray]) -> str:
