@@ -21,7 +21,6 @@ from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
 from worldmodel_env.precision import Precision, autocast, resolve_device, resolve_dtype
 from worldmodel_env.training import vqgan as tokenizer_stage
-from worldmodel_env.training.allocator import keep_memory
 from worldmodel_env.training.budget import Budget, Clock, learning_rate
 from worldmodel_env.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from worldmodel_env.training.encode import encode_split
@@ -73,8 +72,6 @@ def train_teco(
     check_frames(vqgan, dataset)
     config = with_actions(config, dataset)
     place = resolve_device(device)
-    if place.type == "cpu":
-        keep_memory()
     dtype = resolve_dtype(precision, place)
     torch.manual_seed(seed)
     tokenizer = Vqgan(vqgan)

@@ -21,7 +21,6 @@ from worldmodel_env.models.blocks import float_to_frames, frames_to_float
 from worldmodel_env.models.codebook import perplexity
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
 from worldmodel_env.precision import Precision, autocast, resolve_device, resolve_dtype
-from worldmodel_env.training.allocator import keep_memory
 from worldmodel_env.training.budget import Budget, Clock, learning_rate
 from worldmodel_env.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from worldmodel_env.training.interrupt import Interrupt
@@ -68,8 +67,6 @@ def train_vqgan(
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(config, dataset)
     place = resolve_device(device)
-    if place.type == "cpu":
-        keep_memory()
     dtype = resolve_dtype(precision, place)
     torch.manual_seed(seed)
     model = Vqgan(config).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
