@@ -139,8 +139,3 @@ class Vqgan(nn.Module):
         """int64 codes (B, grid, grid) -> uint8 frames (B, R, R, 3)."""
         vectors = self.codebook.lookup(codes).permute(0, 3, 1, 2)
         return float_to_frames(self.decoder(vectors.to(self.decoder.last.weight.dtype)))
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Number of trainable scalars."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
