@@ -22,9 +22,12 @@ class TorchBackend:
     """A world's step on one device, for batches of any size; it holds no state of a roll-out.
 
     Attributes:
+        name: "torch".
         device: where tensors live.
         dtype: of the weights: bfloat16 halves the time where the hardware multiplies it.
     """
+
+    name = "torch"
 
     def __init__(
         self,
