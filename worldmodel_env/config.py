@@ -1,4 +1,8 @@
-"""Frozen dataclasses to JSON and back; unknown, missing and mistyped fields are refused."""
+"""Frozen dataclasses to JSON and back; unknown and mistyped fields are refused.
+
+A field that is absent takes its default, so that a configuration written before the field existed
+still means what it meant: whoever adds a field gives it the behaviour from before as its default.
+"""
 
 import dataclasses
 import types
@@ -24,21 +28,27 @@ def from_json(cls: type[T], data: Any, where: str = "") -> T:
         where: path of `data` inside its document, for messages.
 
     Raises:
-        InputError: a field is unknown, missing or of another type; the message names it.
+        InputError: a field is unknown, absent without a default, or of another type; the message
+            names it.
     """
     if not isinstance(data, dict):
         raise InputError(
             f"{where or cls.__name__} is {data!r}, expected an object; check the file."
         )
     hints = typing.get_type_hints(cls)
-    fields = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    if fields != set(data):
-        unknown, missing = sorted(set(data) - fields), sorted(fields - set(data))
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
+    missing = sorted(name for name in set(fields) - set(data) if _required(fields[name]))
+    if unknown or missing:
         raise InputError(
             f"{where or cls.__name__} has the unknown fields {unknown} and lacks {missing}; it was "
             "written by another version of worldmodel-env: use that one."
         )
     return cls(**{k: _value(hints[k], v, f"{where}.{k}".lstrip(".")) for k, v in data.items()})
+
+
+def _required(field: dataclasses.Field) -> bool:
+    return field.default is field.default_factory is dataclasses.MISSING
 
 
 def _plain(value: Any) -> Any:

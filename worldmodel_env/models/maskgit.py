@@ -60,9 +60,7 @@ class Maskgit(nn.Module):
         )
         x = x + place.flatten(0, 1)
         for layer in self.layers:
-            q, k, v = layer.attention.project(layer.norm1(x))
-            x = x + layer.attention.attend(q, k, v, None)
-            x = x + layer.mlp(layer.norm2(x))
+            x = layer(x, F.scaled_dot_product_attention)
         x = self.head(self.trunk_head(x))
         return x @ self.token[: self.n_codes].T.to(x.dtype) + self.bias
 

@@ -4,7 +4,7 @@ The two forms compute the same function (tests/models/test_temporal.py). Keys ar
 rotated when used, by their distance from the newest frame, so a roll-out may go on for ever.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +35,10 @@ class TemporalConfig:
     window: int = 300
 
 
+Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Queries, keys and values (B, heads, N, d) -> weighted values (B, heads, N, d)."""
+
+
 class Attention(nn.Module):
     """Multi-head attention whose score and value products the caller arranges."""
 
@@ -50,10 +54,9 @@ class Attention(nn.Module):
         q, k, v = self.qkv(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         return q, k, v
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Weighted values (B, N, D); `mask` broadcasts to (B, heads, N, M), True where allowed."""
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out(y.transpose(1, 2).flatten(2))
+    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        """(B, N, D) -> (B, N, D), each head's values weighted by `mix`."""
+        return self.out(mix(*self.project(x)).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -79,6 +82,11 @@ class Layer(nn.Module):
         self.attention = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, mlp_dim)
+
+    def forward(self, x: Tensor, mix: Mix) -> Tensor:
+        """(B, N, D) -> (B, N, D)."""
+        x = x + self.attention(self.norm1(x), mix)
+        return x + self.mlp(self.norm2(x))
 
 
 class Layers(nn.ModuleList):
@@ -155,12 +163,14 @@ class TemporalTransformer(nn.Module):
         frame = time.repeat_interleave(s)
         age = frame[:, None] - frame[None, :]
         mask = (age >= 0) & (age < self.cfg.window)
-        for layer in self.layers:
-            q, k, v = layer.attention.project(layer.norm1(x))
+
+        def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             if self.cfg.positions == "window":
                 q, k = rotate(q, frame), rotate(k, frame)
-            x = x + layer.attention.attend(q, k, v, mask)
-            x = x + layer.mlp(layer.norm2(x))
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+
+        for layer in self.layers:
+            x = layer(x, mix)
         return self.head(x).view(b, t, s, d)
 
     def empty_cache(self, batch: int, like: Tensor) -> Tensor:
@@ -192,13 +202,16 @@ class TemporalTransformer(nn.Module):
         here = (slots == index[:, None] % cfg.window)[:, None, :, None, None]  # (B, 1, W, 1, 1)
         mask = seen.expand(b, 1, 1, cfg.window, s).flatten(3)
         caches = []
-        for layer, kv in zip(self.layers, cache.unbind(1), strict=True):
-            q, k, v = layer.attention.project(layer.norm1(x))
-            keys = torch.where(here, k[:, :, None], kv[:, 0])
-            values = torch.where(here, v[:, :, None], kv[:, 1])
-            caches.append(torch.stack([keys, values], 1))
-            if cfg.positions == "window":
-                q, keys = rotate(q, query_position), rotate(keys, key_position)
-            x = x + layer.attention.attend(q, keys.flatten(2, 3), values.flatten(2, 3), mask)
-            x = x + layer.mlp(layer.norm2(x))
+        for layer, old in zip(self.layers, cache.unbind(1), strict=True):
+
+            def mix(q: Tensor, k: Tensor, v: Tensor, old: Tensor = old) -> Tensor:
+                keys = torch.where(here, k[:, :, None], old[:, 0])
+                values = torch.where(here, v[:, :, None], old[:, 1])
+                caches.append(torch.stack([keys, values], 1))
+                if cfg.positions == "window":
+                    q, keys = rotate(q, query_position), rotate(keys, key_position)
+                keys, values = keys.flatten(2, 3), values.flatten(2, 3)
+                return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
+
+            x = layer(x, mix)
         return self.head(x), torch.stack(caches, 1)
