@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.actions import ActionConfig
-from worldmodel_env.models.maskgit import MaskgitConfig
+from worldmodel_env.models.discriminator import DiscriminatorConfig
+from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.temporal import TemporalConfig
 from worldmodel_env.models.vqgan import VqganConfig
-from worldmodel_env.training.recipes import LossConfig, TecoTraining, VqganTraining
+from worldmodel_env.training.recipes import GanTraining, LossConfig, TecoTraining, VqganTraining
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,18 @@ def _maze() -> Preset:
             patch=2, channels=64, multipliers=(1, 1, 2), blocks=1, attention=(),
             code_dim=8, l2_normalise=True,
         ),
-        vqgan_training=VqganTraining(),
+        vqgan_training=VqganTraining(
+            learning_rate=1e-3, betas=(0.9, 0.95), weight_decay=1e-4, l2_weight=1.0,
+            perceptual_weight=0.5, perceptual_frames=4,
+            codebook_weight=1.0, commitment_weight=0.25,
+            gan=GanTraining(0.2, 0.6, 2e-4, DiscriminatorConfig(layers=2, channels=32)),
+        ),
         teco=TecoConfig(
             code_grid=8, vq_dim=8, actions=ActionConfig("discrete", choices=(3,)),
             depths=(112, 160), encoder_blocks=1, decoder_blocks=2,
             embed_dim=96, n_codes=512, temporal_stride=2,
             temporal=TemporalConfig(256, 1024, 8, 3, "window", window=48),
-            prior=MaskgitConfig(192, 768, 6, 3, vocab_dim=96),
+            prior=PriorConfig(192, 768, 6, 3, vocab_dim=96),
             z_dropout=0.5, local_skip=True, code_noise=0.3, codebook_logits=True, reencode=True,
         ),
         teco_training=TecoTraining(clip=64, batch_size=8, loss=LossConfig(drop_loss=0.75)),
@@ -48,12 +54,16 @@ def _nano() -> Preset:
             resolution=32, patch=2, channels=16, multipliers=(1, 2), blocks=1, attention=(),
             n_codes=64, code_dim=8, l2_normalise=True,
         ),
-        vqgan_training=VqganTraining(batch_size=16, perceptual="none", evaluate_every=100),
+        vqgan_training=VqganTraining(
+            batch_size=16, learning_rate=1e-3, l2_weight=1.0, perceptual="none",
+            gan=GanTraining(discriminator=DiscriminatorConfig(layers=1, channels=8)),
+            evaluate_every=100,
+        ),
         teco=TecoConfig(
             code_grid=8, vq_codes=64, vq_dim=8, depths=(16, 24), encoder_blocks=1, decoder_blocks=1,
             embed_dim=16, n_codes=32, code_dim=8, temporal_stride=2, action_dim=8,
             temporal=TemporalConfig(32, 64, 2, 2, "window", window=6),
-            prior=MaskgitConfig(32, 64, 2, 1, vocab_dim=16),
+            prior=PriorConfig(32, 64, 2, 1, vocab_dim=16),
             z_dropout=0.5, local_skip=True, code_noise=0.3, codebook_logits=True, reencode=True,
         ),
         teco_training=TecoTraining(clip=9, batch_size=4, loss=LossConfig(drop_loss=0.5)),

@@ -129,7 +129,7 @@ def test_newer_schema(damaged):
         (lambda m: m.update(sha256=[1]), "world.json is damaged"),
         (lambda m: m["sha256"].pop("starts.hdf5"), "starts.hdf5 is damaged"),
         (lambda m: m.pop("name"), "damaged.*name"),
-        (lambda m: m["config"]["teco"].pop("embed_dim"), r"config\.teco.*embed_dim"),
+        (lambda m: m["config"].pop("max_episode_steps"), "config .*lacks.*max_episode_steps"),
         (lambda m: m["config"].update(new=1), "world.json: config .*new"),
         (lambda m: m["config"]["teco"].update(embed_dim="16"), r"config\.teco\.embed_dim is '16'"),
         (lambda m: m["config"]["teco"].update(embed_dim=17), "do not fit its configuration"),

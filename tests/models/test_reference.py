@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.actions import ActionConfig
-from worldmodel_env.models.maskgit import MaskgitConfig
+from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.reference import load_reference, reference_heads
 from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.models.temporal import Layers, OutputHead, TemporalConfig
@@ -22,7 +22,7 @@ MICRO = TecoConfig(
     code_grid=16, vq_codes=64, vq_dim=16, actions=ActionConfig("discrete", choices=(6,)),
     depths=(32, 64), encoder_blocks=1, decoder_blocks=2, embed_dim=24, n_codes=128, code_dim=8,
     temporal_stride=4, temporal=TemporalConfig(64, 128, 4, 2, "absolute", window=300),
-    prior=MaskgitConfig(48, 96, 4, 2, vocab_dim=32),
+    prior=PriorConfig(48, 96, 4, 2, vocab_dim=32),
 )  # fmt: skip
 OTHERS = {
     "one token a frame": replace(
@@ -31,7 +31,7 @@ OTHERS = {
     ),
     "many tokens a frame": replace(
         MICRO, vq_dim=7, n_codes=50, code_dim=11, temporal_stride=2,
-        actions=ActionConfig("discrete", choices=(3,)), prior=MaskgitConfig(40, 72, 5, 1, 24),
+        actions=ActionConfig("discrete", choices=(3,)), prior=PriorConfig(40, 72, 5, 1, 24),
     ),
     "smaller grid, equal depths": replace(
         MICRO, code_grid=8, depths=(32, 32), encoder_blocks=2, temporal=replace(

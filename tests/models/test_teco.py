@@ -7,7 +7,7 @@ import torch
 from gymnasium import spaces
 
 from worldmodel_env.models.actions import ActionConfig
-from worldmodel_env.models.maskgit import MaskgitConfig
+from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.models.temporal import TemporalConfig
 
@@ -15,7 +15,7 @@ CONFIG = TecoConfig(
     code_grid=8, vq_codes=16, vq_dim=4, actions=ActionConfig.of(spaces.Discrete(3)),
     depths=(8, 12), encoder_blocks=1, decoder_blocks=1, embed_dim=6, n_codes=10, code_dim=5,
     temporal_stride=2, action_dim=3, temporal=TemporalConfig(16, 24, 2, 1, "window", 4),
-    prior=MaskgitConfig(16, 24, 2, 1, 8),
+    prior=PriorConfig(16, 24, 2, 1, 8),
 )  # fmt: skip
 SWITCHED = replace(CONFIG, local_skip=True, codebook_logits=True)
 

@@ -38,6 +38,16 @@ class Clips:
             self.valid.to(device),
         )
 
+    def with_actions_ahead(self, frames: int) -> "Clips":
+        """Shorter clips whose transition t carries actions[:, t + frames] instead of its own."""
+        return Clips(
+            self.codes[:, :-frames],
+            None if self.actions is None else self.actions[:, frames:],
+            self.rewards[:, :-frames],
+            self.terminations[:, :-frames],
+            self.valid[:, frames:],  # where the action runs beyond the episode, there is none
+        )
+
 
 def sample_clips(store: CodeStore, length: int, batch: int, seed: int, step: int) -> Clips:
     """Cut `batch` random clips of `length` frames: a pure function of (store, seed, step).

@@ -32,6 +32,10 @@ class Backend(Protocol):
         """State after first frames, given as codes (B, g, g)."""
         ...
 
+    def first(self, key: Tensor) -> NDArray[np.int64]:
+        """Codes (B, g, g) of imagined first frames, for worlds that have learned them."""
+        ...
+
     def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Codes (B, g, g) of frames (B, R, R, 3) uint8."""
         ...

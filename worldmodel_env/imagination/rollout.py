@@ -5,6 +5,7 @@ from torch import Tensor
 
 from worldmodel_env.imagination.noise import uniform
 from worldmodel_env.imagination.step import Imagination
+from worldmodel_env.imagination.window import make_room
 
 
 @torch.no_grad()
@@ -27,11 +28,11 @@ def replay(
     keys = key + torch.arange(batch, device=context.device)
     state = model.begin(context[:, 0])
     for t in range(1, length):
-        state = model.observe_codes(state, context[:, t], actions[:, t - 1])
+        state = model.observe_codes(make_room(model, state), context[:, t], actions[:, t - 1])
     frames = []
     count = torch.Size(model.noise_shape).numel()
     for t in range(length - 1, length - 1 + horizon):
         noise = uniform(keys, torch.full_like(keys, t), count).view(batch, *model.noise_shape)
-        state, imagined = model.step(state, actions[:, t], noise)
+        state, imagined = model.step(make_room(model, state), actions[:, t], noise)
         frames.append(imagined.frame)
     return torch.stack(frames, 1)

@@ -8,32 +8,26 @@ State (batch first, fixed shapes; W window, S tokens a frame, g latent grid):
     index   (B,) int64                      frames the ring has been given
     latent  (B, e, g, g)                    what is new in the present frame
     codes   (B, 2g, 2g) int64               VQ-GAN codes of the present frame
+
+A model with absolute positions that goes on past its window (`window.py`) keeps, of the last R
+frames, what it needs to read them again:
+    clock   (B,) int64                      frames since the beginning
+    history (B, R, 2g, 2g) int64            their codes
+    taken   (B, R, ...)                     the actions that led to them
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
+from worldmodel_env.errors import InputError
 from worldmodel_env.models.heads import Outcome
-from worldmodel_env.models.teco import Teco
+from worldmodel_env.models.sampling import Sampling
+from worldmodel_env.models.teco import NO_FRAME, Teco
 from worldmodel_env.models.vqgan import Vqgan
 
 State = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the latent of the next frame is chosen.
-
-    Attributes:
-        steps: passes of the prior; 0 asks it nothing and decodes with z unknown, which is the
-            fastest and the least varied.
-        temperature: of the prior; 0 takes the likeliest codes.
-    """
-
-    steps: int = 4
-    temperature: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,15 +51,46 @@ class Imagination(nn.Module):
     """Tokenizer and world model as a state machine."""
 
     def __init__(self, vqgan: Vqgan, teco: Teco, sampling: Sampling) -> None:
+        """Join the parts.
+
+        Raises:
+            InputError: `sampling.refill` does not fit the model's window.
+        """
         super().__init__()
         self.vqgan = vqgan
         self.teco = teco
         self.sampling = sampling
+        window = teco.cfg.temporal.window
+        if sampling.refill and (not self.bounded or sampling.refill >= window):
+            raise InputError(
+                f"sampling.refill is {sampling.refill}; give less than the window of {window} "
+                "frames for a model with absolute positions, and 0 for others, which slide."
+            )
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the model knows no frame beyond its window: its positions are absolute."""
+        return self.teco.cfg.temporal.positions == "absolute"
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
         """Shape of `step`'s noise without the batch: (passes, 2, g*g)."""
-        return (max(self.sampling.steps, 1), 2, self.teco.cfg.grid**2)
+        return self._noise_shape(self.sampling)
+
+    @property
+    def first_noise_shape(self) -> tuple[int, ...]:
+        """Shape of `first`'s noise without the batch."""
+        return self._noise_shape(self._first_sampling)
+
+    @property
+    def _first_sampling(self) -> Sampling:
+        # Nothing precedes a first frame: without z it would always be the same.
+        steps = self.sampling.steps
+        return self.sampling if steps else replace(self.sampling, steps=8, temperature=1.0)
+
+    def _noise_shape(self, sampling: Sampling) -> tuple[int, ...]:
+        passes = self.teco.prior.passes(sampling) if sampling.steps else 1
+        return (passes, 2, self.teco.cfg.grid**2)
 
     def begin(self, codes: Tensor) -> State:
         """The state after an episode's first frame.
@@ -73,13 +98,41 @@ class Imagination(nn.Module):
         Args:
             codes: (B, 2g, 2g) int64, as `vqgan.encode` gives them.
         """
-        teco, b = self.teco, len(codes)
-        index = torch.zeros(b, dtype=torch.int64, device=codes.device)
-        start = teco.start.expand(b, -1, -1)
-        _, cache = teco.temporal.step(start, teco.temporal.empty_cache(b, start), index)
-        current = teco.vectors(codes)
-        latent = teco.encoder(teco.encoder.start.expand_as(current), current)
-        return {"cache": cache, "index": index + 1, "latent": latent, "codes": codes}
+        _, cache, index = self._start(len(codes))
+        current = self.teco.vectors(codes)
+        start = self.teco.encoder.start.expand_as(current)
+        latent = self.teco.encoder(start, current)
+        state = {"cache": cache, "index": index, "latent": latent, "codes": codes}
+        if length := self.sampling.refill:
+            state["clock"] = torch.ones_like(index)
+            state["history"] = codes[:, None].expand(-1, length, -1, -1).contiguous()
+            state["taken"] = self.teco.action.zeros(len(codes), length, device=codes.device)
+        return state
+
+    def first(self, noise: Tensor) -> Tensor:
+        """Imagine an episode's first frame, out of nothing.
+
+        Args:
+            noise: (B, *first_noise_shape) numbers in (0, 1).
+
+        Returns:
+            Codes (B, 2g, 2g) int64, to `begin` with.
+
+        Raises:
+            InputError: the model has not learned it.
+        """
+        teco, batch = self.teco, len(noise)
+        if not teco.cfg.first_frame:
+            raise InputError(
+                "this world cannot imagine a first frame (TecoConfig.first_frame is off); begin "
+                "with one of its starts or with a context."
+            )
+        out, _, index = self._start(batch)
+        side = teco.cfg.code_grid
+        nothing = index.new_full((batch, side, side), NO_FRAME)
+        h, skip = teco.predict(teco.latent_map(out), nothing, teco.action.null.expand(batch, -1))
+        z = self._draw(h, noise, self._first_sampling)
+        return teco.decode(h, z, skip).argmax(-1)
 
     def step(self, state: State, action: Tensor, noise: Tensor) -> tuple[State, Imagined]:
         """Imagine the frame that `action` leads to.
@@ -92,23 +145,13 @@ class Imagination(nn.Module):
         teco = self.teco
         cache, h, vector = self._advance(state, action)
         h_local, skip = teco.predict(h, state["codes"], vector)
-        if self.sampling.steps:
-            drawn = teco.prior.sample(
-                h_local,
-                noise,
-                steps=self.sampling.steps,
-                temperature=self.sampling.temperature,
-            )
-            z = teco.codebook.embed(drawn)
-        else:
-            z = teco.empty_z(h_local)
+        z = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
         codes = logits.argmax(-1)
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
         outcome = teco.outcome(h, latent)
-        return self._next(state, cache, latent, codes), _imagined(
-            self.vqgan.decode(codes), outcome, logits
-        )
+        frame = self.vqgan.decode(codes)
+        return _next(state, cache, latent, codes, action), _imagined(frame, outcome, logits)
 
     def observe(self, state: State, frame: Tensor, action: Tensor) -> State:
         """Take in a real frame.
@@ -123,7 +166,15 @@ class Imagination(nn.Module):
     def observe_codes(self, state: State, codes: Tensor, action: Tensor) -> State:
         """`observe` for a frame that is already encoded, codes (B, 2g, 2g)."""
         cache, _, _ = self._advance(state, action)
-        return self._next(state, cache, self._latent(state["codes"], codes), codes)
+        return _next(state, cache, self._latent(state["codes"], codes), codes, action)
+
+    def _start(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Temporal outputs of the start token, the cache with it, and the next index."""
+        start = self.teco.start.expand(batch, -1, -1)
+        index = torch.zeros(batch, dtype=torch.int64, device=start.device)
+        temporal = self.teco.temporal
+        out, cache = temporal.step(start, temporal.empty_cache(batch, start), index)
+        return out, cache, index + 1
 
     def _advance(self, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         vector = self.teco.action(action)
@@ -131,15 +182,26 @@ class Imagination(nn.Module):
         out, cache = self.teco.temporal.step(tokens, state["cache"], state["index"])
         return cache, self.teco.latent_map(out), vector
 
+    def _draw(self, h: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
+        teco = self.teco
+        if not sampling.steps:
+            return teco.empty_z(h)
+        return teco.codebook.embed(teco.prior.sample(h, noise, sampling))
+
     def _latent(self, previous: Tensor, current: Tensor) -> Tensor:
         teco = self.teco
         z, _ = teco.codebook(teco.encoder(teco.vectors(previous), teco.vectors(current)))
         return z
 
-    @staticmethod
-    def _next(state: State, cache: Tensor, latent: Tensor, codes: Tensor) -> State:
-        latent = latent.to(state["latent"].dtype)
-        return {"cache": cache, "index": state["index"] + 1, "latent": latent, "codes": codes}
+
+def _next(state: State, cache: Tensor, latent: Tensor, codes: Tensor, action: Tensor) -> State:
+    latent = latent.to(state["latent"].dtype)
+    new = {"cache": cache, "index": state["index"] + 1, "latent": latent, "codes": codes}
+    if "clock" in state:
+        new["clock"] = state["clock"] + 1
+        new["history"] = torch.cat([state["history"][:, 1:], codes[:, None]], 1)
+        new["taken"] = torch.cat([state["taken"][:, 1:], action[:, None]], 1)
+    return new
 
 
 def _imagined(frame: Tensor, outcome: Outcome, logits: Tensor) -> Imagined:

@@ -1,6 +1,5 @@
 """The step in eager PyTorch: the backend that always works, and the reference for the others."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.noise import uniform
 from worldmodel_env.imagination.step import Imagined, Sampling, State
+from worldmodel_env.imagination.window import frames_seen, make_room
 from worldmodel_env.imagination.world import World
 from worldmodel_env.models.codebook import Codebook
 from worldmodel_env.precision import Precision, resolve_device, resolve_dtype
@@ -49,12 +49,10 @@ class TorchBackend:
             sampling: instead of the world's own.
 
         Raises:
-            InputError: no such device or precision, no threads, or sampling out of range.
+            InputError: no such device or precision, or no threads.
         """
         if not isinstance(threads, int) or threads < 1:
             raise InputError(f"threads is {threads!r}; give a whole number, 1 or more.")
-        if sampling is not None:
-            _check_sampling(sampling)
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(precision, self.device)
         self.threads = threads
@@ -72,6 +70,19 @@ class TorchBackend:
         """State after first frames, given as codes (B, g, g)."""
         with _threads(self.threads):
             return self.model.begin(self._tensor(codes).long())
+
+    @torch.no_grad()
+    def first(self, key: Tensor) -> NDArray[np.int64]:
+        """Codes (B, g, g) of imagined first frames; `key` as in `step`.
+
+        Raises:
+            InputError: the world has not learned to imagine them.
+        """
+        with _threads(self.threads):
+            shape = self.model.first_noise_shape
+            # Step 0 of the noise, which no transition uses.
+            noise = uniform(key, torch.zeros_like(key), int(np.prod(shape))).view(-1, *shape)
+            return self.model.first(noise).cpu().numpy()
 
     @torch.no_grad()
     def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -97,26 +108,18 @@ class TorchBackend:
         with _threads(self.threads):
             shape = self.model.noise_shape
             count = int(np.prod(shape))
-            noise = uniform(key, state["index"], count).view(-1, *shape)
-            return self.model.step(state, self._tensor(action), noise)
+            noise = uniform(key, frames_seen(state), count).view(-1, *shape)
+            return self.model.step(make_room(self.model, state), self._tensor(action), noise)
 
     @torch.no_grad()
     def observe(self, state: State, frames: NDArray[np.uint8], action: NDArray) -> State:
         """Take in real frames (B, R, R, 3) that `action` led to."""
         with _threads(self.threads):
+            state = make_room(self.model, state)
             return self.model.observe(state, self._tensor(frames), self._tensor(action))
 
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.tensor(array, device=self.device)
-
-
-def _check_sampling(sampling: Sampling) -> None:
-    """InputError unless passes and temperature are numbers that sampling can use."""
-    if not isinstance(sampling.steps, int) or sampling.steps < 0:
-        raise InputError(f"sampling.steps is {sampling.steps!r}; give a whole number, 0 or more.")
-    heat = sampling.temperature
-    if not (isinstance(heat, int | float) and math.isfinite(heat) and heat >= 0):
-        raise InputError(f"sampling.temperature is {heat!r}; give a number, 0 or more.")
 
 
 @contextmanager

@@ -89,3 +89,12 @@ class ActionEmbedding(nn.Module):
         else:
             x = torch.stack([t(actions[..., i]) for i, t in enumerate(self.tables)]).sum(0)
         return x if known is None else torch.where(known[..., None], x, self.null.to(x.dtype))
+
+    def zeros(self, *shape: int, device: torch.device) -> Tensor:
+        """Placeholder actions (*shape) or (*shape, k), in the dtype of real ones."""
+        if self.cfg.kind == "discrete":
+            return torch.zeros(shape, dtype=torch.int64, device=device)
+        box = self.cfg.kind == "box"
+        width = len(self.cfg.low) if box else len(self.cfg.choices)
+        dtype = torch.float32 if box else torch.int64
+        return torch.zeros(*shape, width, dtype=dtype, device=device)

@@ -113,3 +113,8 @@ def perplexity(codes: Tensor, n_codes: int) -> Tensor:
     """exp(entropy) of the code histogram: how many codes are in use, in [1, n_codes]."""
     share = torch.bincount(codes.flatten(), minlength=n_codes).float() / codes.numel()
     return torch.exp(-(share * torch.log(share.clamp_min(1e-10))).sum())
+
+
+def share_used(codes: Tensor, n_codes: int) -> float:
+    """Share of the `n_codes` codes that occur at least once in `codes`, in (0, 1]."""
+    return len(torch.unique(codes)) / n_codes

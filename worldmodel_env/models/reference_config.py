@@ -3,7 +3,7 @@
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.actions import ActionConfig
 from worldmodel_env.models.flax_tree import FlaxTree, Place
-from worldmodel_env.models.maskgit import MaskgitConfig
+from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.temporal import TemporalConfig
 
@@ -101,7 +101,7 @@ def infer_config(
         temporal_stride=stride,
         action_dim=action_dim,
         temporal=TemporalConfig(*temporal, positions="absolute", window=window),
-        prior=MaskgitConfig(*prior, vocab_dim=size["vocab_dim"]),
+        prior=PriorConfig(*prior, vocab_dim=size["vocab_dim"]),
     )
 
 

@@ -18,11 +18,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from worldmodel_env.models.actions import ActionConfig, ActionEmbedding
+from worldmodel_env.models.autoregressive import Autoregressive
 from worldmodel_env.models.blocks import PatchLinear, TecoResBlock, UnpatchLinear
 from worldmodel_env.models.codebook import Codebook, Quantised
 from worldmodel_env.models.heads import Outcome, OutcomeHead
-from worldmodel_env.models.maskgit import Maskgit, MaskgitConfig
+from worldmodel_env.models.maskgit import Maskgit
+from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer
+
+NO_FRAME = -1
+"""Code of every cell of "the frame before frame 0"."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,9 @@ class TecoConfig:
         temporal_stride: latent positions per side that share one temporal token.
         action_dim: width of an action's vector.
         temporal: the temporal transformer.
-        prior: the MaskGit prior.
+        prior: the prior of z.
+        conditional_encoder: the posterior encoder sees the frame before as well, so that z holds
+            only what is new (the paper's); without, every frame is encoded by itself.
         z_dropout: share of training frames decoded without z, so that h alone must carry the next
             frame; without it the decoder reads everything from the posterior z at small budgets,
             and imagination, which must guess z, fails.
@@ -53,6 +60,8 @@ class TecoConfig:
         codebook_logits: the decoder also scores codes by their vectors.
         reencode: when imagining, z_t is read back from the decoded frame instead of the prior's
             sample, so that the past is what was shown.
+        first_frame: frame 0 is predicted too, from nothing, so that a roll-out can start without a
+            real frame; the reference cannot.
     """
 
     code_grid: int = 16
@@ -68,12 +77,14 @@ class TecoConfig:
     temporal_stride: int = 8
     action_dim: int = 16
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
-    prior: MaskgitConfig = field(default_factory=MaskgitConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
     z_dropout: float = 0.0
     local_skip: bool = False
     code_noise: float = 0.0
     codebook_logits: bool = False
     reencode: bool = False
+    conditional_encoder: bool = True
+    first_frame: bool = False
 
     @property
     def grid(self) -> int:
@@ -93,7 +104,8 @@ class LatentEncoder(nn.Module):
         super().__init__()
         high, low = cfg.depths
         self.start = nn.Parameter(torch.randn(cfg.vq_dim, cfg.code_grid, cfg.code_grid) * 0.02)
-        self.input = nn.Conv2d(2 * cfg.vq_dim, high, 3, padding=1)
+        self.conditional = cfg.conditional_encoder
+        self.input = nn.Conv2d(cfg.vq_dim * (1 + self.conditional), high, 3, padding=1)
         self.high = TecoResBlock(high, high)
         widths = [high] + [low] * cfg.encoder_blocks
         self.low = nn.Sequential(*(TecoResBlock(i, o) for i, o in pairwise(widths)))
@@ -101,7 +113,8 @@ class LatentEncoder(nn.Module):
 
     def forward(self, previous: Tensor, current: Tensor) -> Tensor:
         """Code vectors (B, E, 2g, 2g) twice -> (B, e, g, g)."""
-        x = self.high(self.input(torch.cat([previous, current], 1)))
+        seen = torch.cat([previous, current], 1) if self.conditional else current
+        x = self.high(self.input(seen))
         return self.out(self.low(F.avg_pool2d(x, 2)))
 
 
@@ -216,7 +229,8 @@ class Teco(nn.Module):
         self.temporal = TemporalTransformer(cfg.temporal, side * side)
         self.from_tokens = UnpatchLinear(cfg.temporal.dim, cfg.embed_dim, cfg.temporal_stride)
         self.skip = LocalSkip(cfg) if cfg.local_skip else None
-        self.prior = Maskgit(cfg.prior, cfg.n_codes, cfg.embed_dim, grid)
+        prior = Autoregressive if cfg.prior.kind == "autoregressive" else Maskgit
+        self.prior = prior(cfg.prior, cfg.n_codes, cfg.embed_dim, grid)
         self.null_z = nn.Parameter(torch.randn(cfg.embed_dim) * 0.02)
         self.decoder = Decoder(cfg)
         self.outcome_head = OutcomeHead(2 * cfg.embed_dim, grid)
@@ -243,7 +257,7 @@ class Teco(nn.Module):
 
         Args:
             h: (B, e, g, g).
-            previous: VQ-GAN codes of the frame before (B, 2g, 2g).
+            previous: VQ-GAN codes of the frame before (B, 2g, 2g); `NO_FRAME` before frame 0.
             action: vectors (B, A).
 
         Returns:
@@ -251,7 +265,11 @@ class Teco(nn.Module):
         """
         if self.skip is None:
             return h, None
-        high, low = self.skip(self.vectors(previous), action)
+        vectors = self.vectors(previous.clamp_min(0) if self.cfg.first_frame else previous)
+        if self.cfg.first_frame:
+            absent = (previous == NO_FRAME)[:, None]
+            vectors = torch.where(absent, self.encoder.start.to(vectors.dtype), vectors)
+        high, low = self.skip(vectors, action)
         return h + low, high
 
     def decode(self, h: Tensor, z: Tensor, skip: Tensor | None) -> Tensor:

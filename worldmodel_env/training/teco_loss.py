@@ -1,5 +1,6 @@
 """TECO's training loss on a batch of clips, with DropLoss (TECO sections 3.4 and 1.8)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,21 +10,24 @@ from torch import Tensor
 from worldmodel_env.data.clips import Clips
 from worldmodel_env.models.codebook import perplexity
 from worldmodel_env.models.heads import outcome_losses
-from worldmodel_env.models.teco import Teco
+from worldmodel_env.models.sampling import Sampling
+from worldmodel_env.models.teco import NO_FRAME, Teco
 from worldmodel_env.training.recipes import LossConfig
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A batch of clips after the recurrent half of the model; N = B * (T-1) transitions.
+    """A batch of clips after the recurrent half of the model; N = B * P predicted frames.
+
+    P is T-1, or T for a model that predicts the first frame as well.
 
     Attributes:
-        h: (N, e, g, g) temporal features of frames 1 .. T-1, without the local path.
+        h: (N, e, g, g) temporal features of the predicted frames, without the local path.
         z: (N, e, g, g) posterior latents of the same frames.
         z_codes: (N, g, g) int64.
         target: (N, 2g, 2g) int64 VQ-GAN codes of the same frames.
-        previous: (N, 2g, 2g) codes of the frames before.
-        action: (N, A) vectors of the actions between.
+        previous: (N, 2g, 2g) codes of the frames before; `NO_FRAME` before the first.
+        action: (N, A) vectors of the actions between; the null vector before the first.
         valid: (N,) bool, False in padding.
         losses: commitment and codebook terms.
         projected: (M, code_dim) latents before quantisation, for the codebook's upkeep.
@@ -40,7 +44,7 @@ class Encoded:
     projected: Tensor
 
     def select(self, index: Tensor) -> tuple[Tensor, ...]:
-        """h, z, z_codes, target, previous, action of the transitions in `index`."""
+        """h, z, z_codes, target, previous, action of the frames in `index`."""
         parts = (self.h, self.z, self.z_codes, self.target, self.previous, self.action)
         return tuple(part[index] for part in parts)
 
@@ -69,12 +73,15 @@ def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
     else:
         shown = None if known is None else known.reshape(b, -1).expand(b, t - 1)
         action = model.action(clips.actions, shown)
-    flat_action = action.flatten(0, 1)
-    tokens = model.tokens(past.flatten(0, 1), flat_action).unflatten(0, (b, t - 1))
+    tokens = model.tokens(past.flatten(0, 1), action.flatten(0, 1)).unflatten(0, (b, t - 1))
     sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
-    h = model.latent_map(model.temporal(sequence)[:, 1:].flatten(0, 1))
+    begin = 0 if model.cfg.first_frame else 1
+    h = model.latent_map(model.temporal(sequence)[:, begin:].flatten(0, 1))
+    previous = clips.codes[:, :-1]
+    if model.cfg.first_frame:
+        previous = F.pad(previous, (0, 0, 0, 0, 1, 0), value=NO_FRAME)
+        action = torch.cat([model.action.null.to(action.dtype).expand(b, 1, -1), action], 1)
 
-    valid = clips.valid[:, 1:]
     weight = clips.valid.flatten().float() / clips.valid.sum()
     losses = {
         "commitment": (quantised.commitment.mean((1, 2)) * weight).sum(),
@@ -83,12 +90,12 @@ def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
     codes = quantised.codes.unflatten(0, (b, t))
     return Encoded(
         h=h,
-        z=z[:, 1:].flatten(0, 1),
-        z_codes=codes[:, 1:].flatten(0, 1),
-        target=clips.codes[:, 1:].flatten(0, 1),
-        previous=clips.codes[:, :-1].flatten(0, 1),
-        action=flat_action,
-        valid=valid.flatten(),
+        z=z[:, begin:].flatten(0, 1),
+        z_codes=codes[:, begin:].flatten(0, 1),
+        target=clips.codes[:, begin:].flatten(0, 1),
+        previous=previous.flatten(0, 1),
+        action=action.flatten(0, 1),
+        valid=clips.valid[:, begin:].flatten(),
         losses=losses,
         projected=model.codebook.project(latents.flatten(0, 1)[clips.valid.flatten()])
         .detach()
@@ -103,7 +110,9 @@ def teco_losses(
 
     All random numbers come from `generator` (on the CPU), so a step is a function of its seed.
     """
-    b, t = clips.codes.shape[:2]
+    if config.actions_ahead:
+        clips = clips.with_actions_ahead(config.actions_ahead)
+    b = len(clips.codes)
     cfg, place = model.cfg, clips.codes.device
 
     def uniform(*shape: int) -> Tensor:
@@ -111,10 +120,7 @@ def teco_losses(
 
     known = uniform(b) >= config.action_dropout
     encoded = encode(model, clips, known)
-    # DropLoss: the same number of frames from each clip, valid ones first.
-    n = max(1, int((1 - config.drop_loss) * (t - 1)))
-    order = (uniform(b, t - 1) + (~clips.valid[:, 1:])).argsort(1)[:, :n]
-    index = (order + (t - 1) * torch.arange(b, device=place)[:, None]).flatten()
+    index = _decoded_frames(encoded.valid.view(b, -1), config, uniform)
     h, z, z_codes, target, previous, action = encoded.select(index)
     weight = encoded.valid[index].float()
     frames = weight.sum().clamp_min(1)
@@ -122,7 +128,8 @@ def teco_losses(
     if cfg.code_noise:
         rate = cfg.code_noise * uniform(len(index), 1, 1)
         wrong = torch.randint(cfg.vq_codes, previous.shape, generator=generator).to(place)
-        previous = torch.where(uniform(*previous.shape) < rate, wrong, previous)
+        replaced = (uniform(*previous.shape) < rate) & (previous != NO_FRAME)
+        previous = torch.where(replaced, wrong, previous)
     h_local, skip = model.predict(h, previous, action)
     dropped = uniform(len(index)) < cfg.z_dropout
     z_seen = torch.where(dropped[:, None, None, None], model.empty_z(z), z)
@@ -136,13 +143,19 @@ def teco_losses(
     per_frame = ce.view(len(index), -1).sum(1)
     prior_sum, masked = model.prior.loss(z_codes, h_local, uniform(len(index), 1 + cfg.grid**2))
 
-    outcome = model.outcome(encoded.h, encoded.z)
+    # No transition leads to the first frame.
+    last = clips.codes.shape[1] - 1
+    transitions = [x.unflatten(0, (b, -1))[:, -last:] for x in (encoded.h, encoded.z)]
+    outcome = model.outcome(*(x.flatten(0, 1) for x in transitions))
     losses = {
         "reconstruction": (per_frame * weight).sum() / frames,
         "prior": cfg.grid**2 * (prior_sum * weight).sum() / (masked * weight).sum().clamp_min(1),
         **encoded.losses,
         **outcome_losses(
-            outcome, clips.rewards.flatten(), clips.terminations.flatten(), encoded.valid
+            outcome,
+            clips.rewards.flatten(),
+            clips.terminations.flatten(),
+            clips.valid[:, 1:].flatten(),
         ),
     }
     total = losses["reconstruction"] + losses["codebook"]
@@ -150,6 +163,17 @@ def teco_losses(
     total = total + config.commitment_weight * losses["commitment"]
     total = total + config.outcome_weight * (losses["reward"] + losses["termination"])
     return {"loss": total, **losses}, encoded
+
+
+def _decoded_frames(valid: Tensor, config: LossConfig, uniform: Callable[..., Tensor]) -> Tensor:
+    """DropLoss: which of B x P frames to decode, as indices into the flattened batch."""
+    b, frames = valid.shape
+    n = max(1, int((1 - config.drop_loss) * frames))
+    if config.drop_loss_frames == "shared_with_repeats":
+        order = (uniform(n) * (frames + 1)).long().clamp_max(frames - 1).expand(b, n)
+    else:
+        order = (uniform(b, frames) + (~valid)).argsort(1)[:, :n]  # valid ones first
+    return (order + frames * torch.arange(b, device=valid.device)[:, None]).flatten()
 
 
 @torch.no_grad()
@@ -167,8 +191,10 @@ def diagnostics(model: Teco, clips: Clips, generator: torch.Generator) -> dict[s
     h, z, z_codes, target, previous, action = encoded.select(index)
     h_local, skip = model.predict(h, previous, action)
     place = h.device
-    noise = torch.full((count, 1, 2, model.cfg.grid**2), 0.5, device=place)
-    prior_codes = model.prior.sample(h_local, noise, steps=1, temperature=0.0)
+    likeliest = Sampling(steps=1, temperature=0.0)
+    passes = model.prior.passes(likeliest)
+    noise = torch.full((count, passes, 2, model.cfg.grid**2), 0.5, device=place)
+    prior_codes = model.prior.sample(h_local, noise, likeliest)
     other = torch.randperm(count, generator=generator).to(place)
     wrong_local, wrong_skip = model.predict(h[other], previous[other], action[other])
     cases = {

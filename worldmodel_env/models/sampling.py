@@ -1,0 +1,97 @@
+"""How the latent codes of an imagined frame are drawn from the prior."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from worldmodel_env.errors import InputError
+
+Order = Literal["confidence", "random"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next frame is drawn.
+
+    The paper's draft-and-revise is `Sampling(8, order="random", revisions=2)`: 24 passes.
+
+    Attributes:
+        steps: passes of the prior over a frame; 0 asks it nothing and decodes with z unknown, which
+            is the fastest and the least varied. An autoregressive prior takes one per code instead.
+        temperature: of the draws; 0 takes the likeliest codes.
+        order: which codes a draft fixes first: those the prior is surest of (MaskGit), or random
+            groups of equal size (draft-and-revise).
+        revisions: rounds after the draft in which every code is drawn once more, in `steps` random
+            groups, given all the others.
+        top_k: draws only from this many likeliest codes; 0 from all.
+        refill: frames that are read again when the window of a model with absolute positions is
+            full; with 0 the roll-out stops there. Other models slide and need none.
+    """
+
+    steps: int = 4
+    temperature: float = 1.0
+    order: Order = "confidence"
+    revisions: int = 0
+    top_k: int = 0
+    refill: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range (InputError)."""
+        for name in ("steps", "revisions", "top_k", "refill"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise InputError(f"sampling.{name} is {value!r}; give a whole number, 0 or more.")
+        heat = self.temperature
+        if not (isinstance(heat, int | float) and math.isfinite(heat) and heat >= 0):
+            raise InputError(f"sampling.temperature is {heat!r}; give a number, 0 or more.")
+        if self.order not in (known := get_args(Order)):
+            raise InputError(f"sampling.order is {self.order!r}; use one of {', '.join(known)}.")
+        if self.revisions and not self.steps:
+            raise InputError(
+                f"sampling.revisions is {self.revisions} with 0 steps; give steps, 1 or more."
+            )
+
+    @property
+    def passes(self) -> int:
+        """Forward passes of a MaskGit prior per frame."""
+        return self.steps * (1 + self.revisions)
+
+
+def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
+    """Sample each position by inverse CDF.
+
+    Args:
+        logits: (B, N, K).
+        uniform: (B, N) in (0, 1).
+        sampling: its temperature and top_k.
+
+    Returns:
+        Codes (B, N) int64 and their log-probability at temperature 1.
+    """
+    logprob = logits.log_softmax(-1)
+    if sampling.temperature == 0:
+        codes = logits.argmax(-1)
+    else:
+        if 0 < sampling.top_k < logits.shape[-1]:
+            least = logits.topk(sampling.top_k, dim=-1).values[..., -1:]
+            logits = logits.masked_fill(logits < least, -math.inf)
+        cdf = (logits / sampling.temperature).softmax(-1).cumsum(-1)
+        threshold = uniform[..., None] * cdf[..., -1:]
+        codes = (cdf < threshold).sum(-1).clamp_max(logits.shape[-1] - 1)
+    return codes, logprob.gather(-1, codes[..., None])[..., 0]
+
+
+def ranks(x: Tensor) -> Tensor:
+    """Place of each of (B, N) numbers in descending order, from 0.
+
+    By counting, not by sorting, which exports without a dynamic top-k.
+    """
+    return (x[:, :, None] < x[:, None, :]).sum(-1)
+
+
+def gumbel(uniform: Tensor) -> Tensor:
+    """Gumbel noise of numbers in (0, 1)."""
+    return -torch.log(-torch.log(uniform.clamp(1e-6, 1 - 1e-6)))
