@@ -51,6 +51,22 @@ def test_both_models_build(name: str) -> None:
         Teco(replace(preset.teco, actions=actions))
 
 
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    [("dmlab", 173.1), ("minecraft", 271.3), ("habitat", 386.1), ("kinetics600", 1093.7)],
+)
+def test_the_published_configurations_have_the_published_sizes(name: str, millions: float) -> None:
+    """With the reference's table of 6 actions, and without what only this project has."""
+    teco = replace(load_preset(name).teco, actions=ActionConfig("discrete", choices=(6,)))
+    with torch.device("meta"):
+        model = Teco(teco)
+    own = ("outcome_head", "null_z")
+    count = sum(p.numel() for k, p in model.named_parameters() if not k.startswith(own))
+    assert round(count / 1e6, 1) == millions
+    assert teco.code_grid == 16
+    assert teco.temporal.window == (100 if name == "kinetics600" else 300)
+
+
 def test_the_maze_world_fits_in_20_megabytes_of_half_precision() -> None:
     preset = load_preset("maze")
     with torch.device("meta"):
@@ -61,5 +77,5 @@ def test_the_maze_world_fits_in_20_megabytes_of_half_precision() -> None:
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="preset 'huge' is unknown; use one of maze, nano"):
+    with pytest.raises(InputError, match="preset 'huge' is unknown; use one of maze, nano, dmlab"):
         load_preset("huge")

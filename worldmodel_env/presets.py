@@ -70,7 +70,73 @@ def _nano() -> Preset:
     )  # fmt: skip
 
 
-PRESETS = {"maze": _maze, "nano": _nano}
+def _published(
+    pixels: int,
+    vq_codes: int,
+    blocks: tuple[int, int],
+    embed_dim: int,
+    stride: int,
+    temporal: TemporalConfig,
+    prior: PriorConfig,
+    *,
+    n_codes: int = 1024,
+    action_dropout: float = 0.0,
+) -> Preset:
+    """A configuration of the paper; widths and depths of its tokenizers were never published."""
+    multipliers = (1, 2, 4) if pixels == 64 else (1, 1, 2, 4)  # to 16 x 16 codes either way
+    return Preset(
+        vqgan=VqganConfig(resolution=pixels, multipliers=multipliers, n_codes=vq_codes),
+        vqgan_training=VqganTraining(),
+        teco=TecoConfig(
+            vq_codes=vq_codes, encoder_blocks=blocks[0], decoder_blocks=blocks[1],
+            embed_dim=embed_dim, n_codes=n_codes, temporal_stride=stride,
+            temporal=temporal, prior=prior,
+        ),
+        teco_training=TecoTraining(
+            clip=temporal.window, learning_rate=1e-4,
+            # Without rewards, as published: their loss would change what h learns.
+            loss=LossConfig(action_dropout=action_dropout, outcome_weight=0.0),
+        ),
+    )  # fmt: skip
+
+
+def _dmlab() -> Preset:
+    return _published(
+        64, 1024, (2, 4), 64, 8,
+        TemporalConfig(1024, 4096, 16, 8), PriorConfig(512, 2048, 8, 8), action_dropout=0.5,
+    )  # fmt: skip
+
+
+def _minecraft() -> Preset:
+    return _published(
+        128, 1024, (4, 6), 128, 8,
+        TemporalConfig(1024, 4096, 16, 12), PriorConfig(768, 3072, 12, 6),
+    )  # fmt: skip
+
+
+def _habitat() -> Preset:
+    return _published(
+        128, 8192, (4, 8), 256, 4,
+        TemporalConfig(1024, 4096, 16, 8), PriorConfig(1024, 4096, 16, 16),
+        n_codes=2048, action_dropout=0.5,
+    )  # fmt: skip
+
+
+def _kinetics600() -> Preset:
+    return _published(
+        128, 8192, (8, 10), 256, 2,
+        TemporalConfig(1536, 6144, 24, 24, window=100), PriorConfig(1024, 4096, 16, 24),
+    )  # fmt: skip
+
+
+PRESETS = {
+    "maze": _maze,
+    "nano": _nano,
+    "dmlab": _dmlab,
+    "minecraft": _minecraft,
+    "habitat": _habitat,
+    "kinetics600": _kinetics600,
+}
 
 
 def load_preset(name: str) -> Preset:

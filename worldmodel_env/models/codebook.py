@@ -61,7 +61,9 @@ class Codebook(nn.Module):
         In float32 whatever the surrounding precision: small differences decide.
         """
         table = self.vectors()
-        with torch.autocast(x.device.type, enabled=False):
+        # Meta tensors, with which sizes and costs are counted, know no autocast.
+        kind = "cpu" if x.is_meta else x.device.type
+        with torch.autocast(kind, enabled=False):
             return (x.float() @ table.T - 0.5 * table.square().sum(-1)).argmax(-1)
 
     def forward(self, x: Tensor) -> Quantised:
