@@ -1,7 +1,12 @@
 """Fixtures shared by all tests; being here, this file also makes `import toy_env` possible."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before torch is imported: on a busy machine two threads wait for one another fifty times as long
+# as one thread works, and nothing here is large enough for two.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gymnasium
 import pytest
