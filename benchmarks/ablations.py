@@ -1,4 +1,4 @@
-"""The paper's ablations at small scale: `python -m benchmarks.ablations --data DIR --tokenizer RUN`.
+"""The paper's ablations at small scale: `python -m benchmarks.ablations --help`.
 
 Trains a world model of 1.5 M parameters for the same number of steps with one switch changed at a
 time, replays held-out episodes in it (z drawn from the prior, 4 passes), and writes the table in
@@ -59,8 +59,9 @@ VARIANTS: dict[str, tuple[TecoConfig, TecoTraining]] = {
     "no local skip": (replace(BASE, local_skip=False), TRAINING),
 }
 HORIZONS = (1, 5, 10)
-COLUMNS = ("CPU s a step", "CE, z seen", "CE, z drawn") + tuple(
-    f"{metric} at {h}" for metric in ("PSNR", "LPIPS") for h in HORIZONS
+COLUMNS = (
+    *("CPU s a step", "CE, z seen", "CE, z drawn"),
+    *(f"{metric} at {h}" for metric in ("PSNR", "LPIPS") for h in HORIZONS),
 )
 
 

@@ -5,12 +5,12 @@ import platform
 from pathlib import Path
 
 
-def report(results: dict[str, float], out: Path, *, cores: int) -> None:
-    """Print `results` and write them with the machine's name to `out`."""
+def report(results: dict[str, float], out: Path, *, cores: int, device: str | None = None) -> None:
+    """Print `results` and write them to `out` with the machine's name, an accelerator's if given."""
     for name, value in results.items():
         print(f"{name:<48}{value:12,.3f}" if value < 10 else f"{name:<48}{value:12,.0f}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"processor": processor(), "cores": cores}
+    machine = {"processor": device or processor(), "cores": cores}
     out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
 
 
