@@ -1,9 +1,9 @@
-"""All of README's numbers, one after another: `python -m benchmarks` (about ten minutes)."""
+"""All numbers that need no training, one after another: `python -m benchmarks`."""
 
 import subprocess
 import sys
 
-SCRIPTS = ("simulator", "recording", "imagination", "quality", "readme")
+SCRIPTS = ("simulator", "recording", "imagination", "quality", "teco", "tables")
 
 for script in SCRIPTS:
     print(f"\n== benchmarks.{script}", flush=True)

@@ -1,15 +1,14 @@
 """The paper's ablations at small scale: `python -m benchmarks.ablations --help`.
 
 Trains a world model of 1.5 M parameters for the same number of steps with one switch changed at a
-time, replays held-out episodes in it (z drawn from the prior, 4 passes), and writes the table in
-docs/results/ablations.md. Run it again to go on: what is already measured is kept.
+time and replays held-out episodes in it (z drawn from the prior, 4 passes): the table in
+docs/teco.md. Run it again to go on: what is already measured is kept.
 """
 
 import json
 import time
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -71,9 +70,11 @@ def measure(
     """Train one variant and replay held-out episodes in it."""
     config, training = VARIANTS[variant]
     run = out / f"{list(VARIANTS).index(variant):02d}-{seed}"
-    for stage in ("vqgan", "codes"):
-        if (tokenizer / stage).exists() and not (run / stage).exists():
-            copytree(tokenizer / stage, run / stage)
+    run.mkdir(parents=True, exist_ok=True)
+    for shared in ("vqgan", "codes"):  # codes are made once, by the first variant
+        (tokenizer / shared).mkdir(exist_ok=True)
+        if not (run / shared).exists():
+            (run / shared).symlink_to((tokenizer / shared).resolve())
     began = time.process_time()
     train_teco(
         config, replace(training, evaluate_every=steps), vqgan=load_preset("maze").vqgan,
@@ -92,22 +93,6 @@ def measure(
         curve = world[metric].mean if metric in world else np.full(max(HORIZONS), np.nan)
         values += [float(curve[h - 1]) for h in HORIZONS]
     return dict(zip(COLUMNS, values, strict=True))
-
-
-def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
-    """Markdown: a row per variant, mean over seeds and half the spread where there are several."""
-
-    def cell(column: str, seeds: dict[str, dict[str, float]]) -> str:
-        values = np.array([found[column] for found in seeds.values()])
-        digits = 1 if column.startswith("PSNR") else 2 if column.startswith("CE") else 3
-        text = f"{values.mean():.{digits}f}"
-        return text + (f" ± {np.ptp(values) / 2:.{digits}f}" if len(values) > 1 else "")
-
-    lines = ["| variant | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
-    for variant, seeds in results.items():
-        cells = " | ".join(cell(column, seeds) for column in COLUMNS)
-        lines.append(f"| {variant} | {cells} |")
-    return "\n".join(lines)
 
 
 def main(
@@ -141,7 +126,7 @@ def main(
                 found[str(seed)] = measure(variant, data, tokenizer, work, steps, seed)
                 out.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(out, (json.dumps(content, indent=1) + "\n").encode())
-    print(table(results))
+                print(f"{variant}, seed {seed}: {found[str(seed)]}", flush=True)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def gymnasium_share(env: gymnasium.Env, action: Any, steps: int = WINDOW) -> flo
     bare = env.unwrapped
     assert isinstance(bare, TecoEnv)
     env.reset(seed=0)
-    backend, moment = bare._open(), bare._present()
+    backend, moment = bare._open().backend, bare._present()
     batch = action_batch(env.action_space, [action])
     inside, whole = np.zeros((2, steps))
     for t in range(steps):  # in turn, so that both meet the same load

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def report(results: dict[str, float], out: Path, *, cores: int, device: str | None = None) -> None:
-    """Print `results` and write them to `out` with the machine's name, an accelerator's if given."""
+    """Print `results` and write them to `out` with the machine (or accelerator)."""
     for name, value in results.items():
         print(f"{name:<48}{value:12,.3f}" if value < 10 else f"{name:<48}{value:12,.0f}")
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from worldmodel_env.evaluation.strips import write_strips
 from worldmodel_env.evaluation.tokenizer import measure_tokenizer
 from worldmodel_env.imagination.world import World
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
-from worldmodel_env.training.state import Checkpoint
+from worldmodel_env.training.checkpoint import Checkpoint
 from worldmodel_env.training.vqgan import STAGE
 
 SHOWN = 16

@@ -1,20 +1,22 @@
-"""README's tables are those of the measured JSON files, and its commands exist."""
+"""Tables in README and docs are those of the measured JSON files; links and commands exist."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks import readme
+from benchmarks import tables
 from worldmodel_env import cli
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 
 
-def test_tables_are_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", tables.PAGES)
+def test_tables_are_generated(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    assert readme.render(TEXT) == TEXT, "run `python -m benchmarks.readme`"
+    text = (ROOT / page).read_text()
+    assert tables.render(text, tables.PAGES[page]) == text, "run `python -m benchmarks.tables`"
 
 
 def test_links_lead_to_files() -> None:
