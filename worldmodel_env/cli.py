@@ -91,6 +91,43 @@ def data_pack(data: Folder, *, episodes_per_file: int = 50) -> None:
     print(pack(data, episodes_per_file))
 
 
+def data_encode(
+    data: Folder,
+    *,
+    out: Path,
+    preset: str = "maze",
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    threads: int | None = None,
+    skip_corrupt: bool = False,
+) -> None:
+    """Turn frames into the codes of a trained tokenizer, as training would; run it again to go on.
+
+    Args:
+        data: a recorded data set.
+        out: the run's folder, which holds the tokenizer; the codes go to OUT/codes.
+        preset: named configuration of the tokenizer.
+        device: auto, cpu, cuda, ...; as in the training that follows.
+        precision: of matrix products; likewise.
+        threads: CPU threads; all cores if not given.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
+    """
+    from worldmodel_env.presets import load_preset
+    from worldmodel_env.training.encode import encode_run
+
+    _set_threads(threads)
+    sets = encode_run(
+        load_preset(preset).vqgan,
+        data,
+        out,
+        device=device,
+        precision=precision,
+        skip_corrupt=skip_corrupt,
+    )
+    for split, store in sets.items():
+        print(f"{split}: {len(store.codes)} frames of {len(store.starts) - 1} episodes")
+
+
 def train_vqgan(
     *,
     data: Path,
@@ -102,6 +139,10 @@ def train_vqgan(
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     threads: int | None = None,
+    recompute: bool = False,
+    compile: bool = False,
+    distributed: Literal["none", "ddp"] = "none",
+    learning_rate: float | None = None,
     perceptual: Literal["preset", "none", "alex", "vgg"] = "preset",
     skip_corrupt: bool = False,
 ) -> None:
@@ -117,6 +158,10 @@ def train_vqgan(
         device: auto, cpu, cuda, ...
         precision: of matrix products; auto is bf16 where the processor multiplies it.
         threads: CPU threads; all cores if not given. Fewer when other processes are busy.
+        recompute: keep less for the backward pass, which computes it again.
+        compile: fuse the model's blocks with torch.compile.
+        distributed: ddp divides each batch among the processes started by torchrun.
+        learning_rate: the peak, instead of the preset's.
         perceptual: LPIPS network in the loss, instead of the preset's.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
@@ -124,12 +169,16 @@ def train_vqgan(
 
     from worldmodel_env.presets import load_preset
     from worldmodel_env.training.budget import Budget
+    from worldmodel_env.training.compute import Compute
+    from worldmodel_env.training.distributed import is_leader
     from worldmodel_env.training.vqgan import train_vqgan as train
 
     chosen = load_preset(preset)
     training = chosen.vqgan_training
     if perceptual != "preset":
         training = replace(training, perceptual=perceptual)
+    if learning_rate is not None:
+        training = replace(training, learning_rate=learning_rate)
     _set_threads(threads)
     path = train(
         chosen.vqgan,
@@ -138,11 +187,11 @@ def train_vqgan(
         out=out,
         budget=Budget(steps, minutes),
         seed=seed,
-        device=device,
-        precision=precision,
+        compute=Compute(device, precision, 1, recompute, compile, distributed),
         skip_corrupt=skip_corrupt,
     )
-    print(f"tokenizer: {path}")
+    if is_leader():
+        print(f"tokenizer: {path}")
 
 
 def train_teco(
@@ -156,6 +205,12 @@ def train_teco(
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
     threads: int | None = None,
+    accumulate: int = 1,
+    recompute: bool = False,
+    compile: bool = False,
+    distributed: Literal["none", "ddp", "fsdp"] = "none",
+    learning_rate: float | None = None,
+    average: float | None = None,
     name: str | None = None,
     skip_corrupt: bool = False,
 ) -> None:
@@ -171,28 +226,46 @@ def train_teco(
         device: auto, cpu, cuda, ...
         precision: of matrix products; auto is bf16 where the processor multiplies it.
         threads: CPU threads; all cores if not given.
+        accumulate: parts into which a batch is divided to save memory; the result is the same.
+        recompute: keep less for the backward pass, which computes it again.
+        compile: fuse the model's blocks with torch.compile.
+        distributed: how processes started by torchrun share the work: each with the whole model
+            (ddp) or with a share of it (fsdp).
+        learning_rate: the peak, instead of the preset's.
+        average: decay of an exponential mean of the weights, which then becomes the world; such as
+            0.999. 0 keeps none.
         name: the world's name; the preset's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
+    from dataclasses import replace
+
     from worldmodel_env.presets import load_preset
     from worldmodel_env.training.budget import Budget
+    from worldmodel_env.training.compute import Compute
+    from worldmodel_env.training.distributed import is_leader
     from worldmodel_env.training.finish import save_world
     from worldmodel_env.training.teco import train_teco as train
 
     chosen = load_preset(preset)
+    training = chosen.teco_training
+    if learning_rate is not None:
+        training = replace(training, learning_rate=learning_rate)
+    if average is not None:
+        training = replace(training, average_decay=average)
     _set_threads(threads)
     path = train(
         chosen.teco,
-        chosen.teco_training,
+        training,
         vqgan=chosen.vqgan,
         data=data,
         out=out,
         budget=Budget(steps, minutes),
         seed=seed,
-        device=device,
-        precision=precision,
+        compute=Compute(device, precision, accumulate, recompute, compile, distributed),
         skip_corrupt=skip_corrupt,
     )
+    if not is_leader():
+        return
     print(f"world model: {path}")
     folder = save_world(out, data, name=name or preset, preset=preset, skip_corrupt=skip_corrupt)
     print(f"world: {folder}")
@@ -274,6 +347,48 @@ def imagine(
     print(imagine_walk(world, out, frames=frames, seed=seed, threads=threads, precision=precision))
 
 
+def play(
+    *,
+    world: str = "maze",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    record: Path | None = None,
+    compare: bool = False,
+    threads: int = 1,
+    browser: bool = True,
+) -> None:
+    """Open a page in the browser to walk through an imagined world (docs/playing.md).
+
+    Args:
+        world: a shipped world's name or a world's folder.
+        host: address to bind to; whoever reaches it can walk.
+        port: 0 takes a free one.
+        record: folder where the page may save walks, as videos and episodes.
+        compare: walk the simulator that the world imitates beside it, with the same actions.
+        threads: CPU threads of a step.
+        browser: open the page, instead of only saying where it is.
+    """
+    from worldmodel_env.imagination.world import World
+    from worldmodel_env.play.run import play as serve
+
+    loaded = World.load(world)
+    simulator = None
+    if compare:
+        from simulators.maze.layout import CELL
+        from worldmodel_env.play.simulator import simulator_of
+
+        simulator = simulator_of(loaded, {"SimMaze-v0": CELL})
+    serve(
+        loaded,
+        host=host,
+        port=port,
+        record=record,
+        simulator=simulator,
+        threads=threads,
+        browser=browser,
+    )
+
+
 def demo(*, out: Path = Path("demo"), minutes: float = 5.0, workers: int = 2) -> None:
     """Imagine in the shipped world, then record, train, evaluate and imagine at small scale.
 
@@ -317,10 +432,16 @@ Tree = Mapping[str, "Callable[..., None] | Tree"]
 COMMANDS: Tree = {
     "demo": demo,
     "record": record,
-    "data": {"info": data_info, "validate": data_validate, "pack": data_pack},
+    "data": {
+        "info": data_info,
+        "validate": data_validate,
+        "pack": data_pack,
+        "encode": data_encode,
+    },
     "train": {"vqgan": train_vqgan, "teco": train_teco},
     "evaluate": evaluate,
     "imagine": imagine,
+    "play": play,
     "check-parity": check_parity,
     "doctor": doctor,
 }
@@ -378,3 +499,7 @@ def _set_threads(threads: int | None) -> None:
         if threads < 1:
             raise InputError(f"--threads is {threads}; give 1 or more.")
         torch.set_num_threads(threads)
+
+
+if __name__ == "__main__":  # for `torchrun -m worldmodel_env.cli`
+    main()

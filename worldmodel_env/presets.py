@@ -9,7 +9,13 @@ from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.temporal import TemporalConfig
 from worldmodel_env.models.vqgan import VqganConfig
-from worldmodel_env.training.recipes import GanTraining, LossConfig, TecoTraining, VqganTraining
+from worldmodel_env.training.recipes import (
+    GanTraining,
+    LossConfig,
+    Schedule,
+    TecoTraining,
+    VqganTraining,
+)
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ def _maze() -> Preset:
         ),
         vqgan_training=VqganTraining(
             learning_rate=1e-3, betas=(0.9, 0.95), weight_decay=1e-4, l2_weight=1.0,
-            perceptual_weight=0.5, perceptual_frames=4,
+            perceptual_weight=0.2, perceptual_frames=4,
             codebook_weight=1.0, commitment_weight=0.25,
             gan=GanTraining(0.2, 0.6, 2e-4, DiscriminatorConfig(layers=2, channels=32)),
         ),
@@ -93,7 +99,8 @@ def _published(
             temporal=temporal, prior=prior,
         ),
         teco_training=TecoTraining(
-            clip=temporal.window, learning_rate=1e-4,
+            clip=temporal.window, learning_rate=1e-4, schedule=Schedule("cosine"),
+            clip_norm=None, initial_weights="published", log_every=20,
             # Without rewards, as published: their loss would change what h learns.
             loss=LossConfig(action_dropout=action_dropout, outcome_weight=0.0),
         ),

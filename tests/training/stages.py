@@ -1,9 +1,11 @@
-"""Train a stage of the `nano` preset; as a script, a signal ends it at a given step."""
+"""Train a stage of the `nano` preset, here or in processes of their own."""
 
+import json
+import multiprocessing
 import os
 import shutil
 import signal
-import sys
+import socket
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 import torch
 
 from worldmodel_env.presets import load_preset
+from worldmodel_env.training import trainer
 from worldmodel_env.training.budget import Budget
+from worldmodel_env.training.compute import Compute
 from worldmodel_env.training.log import RunLog
 from worldmodel_env.training.teco import train_teco
 from worldmodel_env.training.vqgan import train_vqgan
@@ -27,30 +31,40 @@ def train(
     steps: int = STEPS,
     seed: int = 0,
     preset: str = "nano",
+    compute: Compute = Compute(precision="fp32"),  # noqa: B008  frozen
     **training: Any,
 ) -> Path:
     """Train `vqgan` or `teco`; `training` replaces fields of the recipe."""
     chosen = load_preset(preset)
+    budget = Budget(steps=steps)
     if stage == "vqgan":
         recipe = replace(chosen.vqgan_training, **training)
-        budget = Budget(steps=steps)
-        return train_vqgan(chosen.vqgan, recipe, data=data, out=out, budget=budget, seed=seed)
+        return train_vqgan(
+            chosen.vqgan, recipe, data=data, out=out, budget=budget, seed=seed, compute=compute
+        )
     return train_teco(
         chosen.teco,
         replace(chosen.teco_training, **training),
         vqgan=chosen.vqgan,
         data=data,
         out=out,
-        budget=Budget(steps=steps),
+        budget=budget,
         seed=seed,
+        compute=compute,
     )
 
 
 def prepare(stage: str, tokenizer_run: Path, out: Path) -> Path:
     """A run folder in which `stage` can be trained: `teco` needs a tokenizer."""
     if stage == "teco":
-        shutil.copytree(tokenizer_run / "vqgan", out / "vqgan")
+        shutil.copytree(tokenizer_run / "vqgan", out / "vqgan", dirs_exist_ok=True)
     return out
+
+
+def losses(folder: Path) -> list[dict[str, float]]:
+    """The lines of the metrics file that steps wrote."""
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "loss" in line]
 
 
 class SignalAt(RunLog):
@@ -65,11 +79,57 @@ class SignalAt(RunLog):
             os.kill(os.getpid(), self.number)
 
 
-if __name__ == "__main__":
-    import worldmodel_env.training.teco as teco_stage
-    import worldmodel_env.training.vqgan as vqgan_stage
+def in_processes(stage: str, data: Path, out: Path, *, size: int = 1, **options: Any) -> list[int]:
+    """Train in `size` processes of their own; returns their exit statuses.
 
+    `options` are those of `train`; and `signal_at`, a step and the signal that is sent there.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    team = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(size)}
+    processes = []
+    for rank in range(size):
+        environment = {**team, "RANK": str(rank), "LOCAL_RANK": str(rank)} if size > 1 else {}
+        arguments = (environment, stage, data, out, options)
+        processes.append(_FORKS.Process(target=_train_here, args=arguments))
+        processes[-1].start()
+    for process in processes:
+        process.join(timeout=120)
+        if process.is_alive():  # waiting for one that has ended
+            process.kill()
+            process.join()
+    return [process.exitcode for process in processes]
+
+
+def killed_after(step: int, delay: float, stage: str, data: Path, out: Path, **options: Any) -> int:
+    """Train in a process that is killed `delay` seconds after `step` was logged; its status."""
+    process = _FORKS.Process(target=_train_here, args=({}, stage, data, out, options))
+    process.start()
+    metrics = out / stage / "metrics.jsonl"
+    while process.is_alive() and f'{{"step": {step},' not in _text(metrics):
+        process.join(0.005)
+    process.join(delay)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _train_here(
+    environment: dict[str, str], stage: str, data: Path, out: Path, options: dict[str, Any]
+) -> None:
     torch.set_num_threads(1)
-    SignalAt.step, SignalAt.number = int(sys.argv[4]), signal.Signals[sys.argv[5]]
-    teco_stage.RunLog = vqgan_stage.RunLog = SignalAt  # type: ignore[misc]
-    train(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), checkpoint_seconds=0.0)
+    os.environ.update(environment)
+    if at := options.pop("signal_at", None):
+        SignalAt.step, SignalAt.number = at
+        trainer.RunLog = SignalAt  # type: ignore[misc]
+    train(stage, data, out, **options)
+
+
+# Processes that are killed must be real ones, but importing torch for each would take seconds.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["worldmodel_env.training.teco", "tensorboard", "matplotlib.figure"])

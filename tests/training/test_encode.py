@@ -1,5 +1,8 @@
 """Frames to code grids: the codes, the time convention, and when they are made anew."""
 
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +83,39 @@ def test_the_hash_follows_the_weights() -> None:
     with torch.no_grad():
         model.codebook.weight[3, 0] += 1e-3
     assert weights_hash(model) != before
+
+
+def test_encoding_that_was_killed_goes_on_with_the_episode_in_progress(
+    dataset: TrajectoryDataset, tmp_path: Path
+) -> None:
+    arguments = (dataset.root, tmp_path / "codes", 5)
+    process = multiprocessing.get_context("forkserver").Process(target=_killed, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert [p.name for p in (tmp_path / "codes").iterdir()] == [".train.safetensors.partial"]
+
+    model, encoded = build(), []
+    encode_one = model.encode
+    model.encode = lambda frames: encoded.append(len(frames)) or encode_one(frames)  # type: ignore
+    store = encode_split(model, dataset, "train", tmp_path / "codes", torch.float32)
+    assert encoded == [ref.total_steps + 1 for ref in dataset.episodes("train")][5:]
+    whole = encode_split(build(), dataset, "train", tmp_path / "again", torch.float32)
+    for name in ("codes", "actions", "rewards", "terminations", "starts"):
+        assert np.array_equal(getattr(store, name), getattr(whole, name))
+    assert [p.name for p in (tmp_path / "codes").iterdir()] == ["train.safetensors"]
+
+
+def _killed(root: Path, folder: Path, after: int) -> None:
+    """Encode with the tests' tokenizer until `after` episodes are there, then be killed."""
+    torch.set_num_threads(1)
+    model, dataset = build(), TrajectoryDataset.open(root)
+    encode_one, calls = model.encode, iter(range(after))
+
+    def encode(frames: torch.Tensor) -> torch.Tensor:
+        if next(calls, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return encode_one(frames)
+
+    model.encode = encode  # type: ignore[method-assign]
+    encode_split(model, dataset, "train", folder, torch.float32)

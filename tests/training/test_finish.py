@@ -12,7 +12,7 @@ from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.world import World
 from worldmodel_env.models.vqgan import Vqgan
 from worldmodel_env.presets import load_preset
-from worldmodel_env.training.checkpoint import read_checkpoint, save_checkpoint
+from worldmodel_env.training.checkpoint import Checkpoint, save_checkpoint
 from worldmodel_env.training.finish import save_world
 
 
@@ -24,8 +24,7 @@ def test_the_world_holds_both_stages_and_held_out_starts(
     dataset = TrajectoryDataset.open(toy_set)
     assert world.action_space == dataset.action_space
     assert world.observation_space == dataset.observation_space
-    weights, _, _ = read_checkpoint(whole_run / "teco")
-    half = weights["model.start"].half().float()
+    half = Checkpoint.open(whole_run / "teco").weights()["start"].half().float()
     assert torch.equal(world.weights["teco.start"], half)
     refs = dataset.episodes("validation")
     assert world.starts.shape == (len(refs), 8, 8)
@@ -38,8 +37,8 @@ def test_stages_that_do_not_belong_together_are_refused(
     whole_run: Path, toy_set: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(whole_run, tmp_path, dirs_exist_ok=True)
-    config, counters = load_preset("nano").vqgan, read_checkpoint(tmp_path / "vqgan")[2]
-    save_checkpoint(tmp_path / "vqgan", Vqgan(config), None, config=config, counters=counters)
+    config, counters = load_preset("nano").vqgan, Checkpoint.open(tmp_path / "vqgan").counters
+    save_checkpoint(tmp_path / "vqgan", {"model": Vqgan(config)}, config=config, counters=counters)
     with pytest.raises(InputError, match="was trained on since"):
         save_world(tmp_path, toy_set, name="toy", preset="nano")
     assert not (tmp_path / "world").exists()

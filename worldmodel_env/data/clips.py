@@ -38,6 +38,16 @@ class Clips:
             self.valid.to(device),
         )
 
+    def rows(self, rows: slice) -> "Clips":
+        """Some of the clips."""
+        return Clips(
+            self.codes[rows],
+            None if self.actions is None else self.actions[rows],
+            self.rewards[rows],
+            self.terminations[rows],
+            self.valid[rows],
+        )
+
     def with_actions_ahead(self, frames: int) -> "Clips":
         """Shorter clips whose transition t carries actions[:, t + frames] instead of its own."""
         return Clips(

@@ -24,6 +24,10 @@ class Autoregressive(CodeTransformer):
         before = F.pad(codes.flatten(1)[:, :-1], (1, 0), value=self.n_codes)
         return self.logits(before, h, causal=True)
 
+    def scored(self, uniform: Tensor) -> Tensor:
+        """How many positions of each frame `loss` scores (B,): all."""
+        return torch.full_like(uniform[:, 0], self.grid**2)
+
     def loss(self, codes: Tensor, h: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy of all positions.
 

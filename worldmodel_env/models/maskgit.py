@@ -28,6 +28,10 @@ class Maskgit(CodeTransformer):
         """
         return self.logits(codes.flatten(1), h, causal=False)
 
+    def scored(self, uniform: Tensor) -> Tensor:
+        """How many positions of each frame `loss` scores (B,), from its `uniform` (B, 1 + g*g)."""
+        return (self.grid**2 * torch.cos(math.pi / 2 * uniform[:, 0])).floor().clamp_min(1)
+
     def loss(self, codes: Tensor, h: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy on masked positions.
 
@@ -41,9 +45,7 @@ class Maskgit(CodeTransformer):
         Returns:
             Sum over the masked positions of each frame (B,), and their number (B,).
         """
-        n = self.grid**2
-        count = (n * torch.cos(math.pi / 2 * uniform[:, :1])).floor().clamp_min(1)
-        masked = uniform[:, 1:].argsort(-1).argsort(-1) < count
+        masked = uniform[:, 1:].argsort(-1).argsort(-1) < self.scored(uniform)[:, None]
         flat = codes.flatten(1)
         logits = self(flat.masked_fill(masked, self.n_codes).view_as(codes), h)
         ce = F.cross_entropy(logits.float().transpose(1, 2), flat, reduction="none")

@@ -3,8 +3,10 @@
 import math
 import time
 from dataclasses import dataclass
+from types import TracebackType
 
 from worldmodel_env.errors import InputError
+from worldmodel_env.training.recipes import Schedule
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,30 @@ class Budget:
         used = step / self.steps if self.steps else seconds / (60 * (self.minutes or 1))
         return min(used, 1.0)
 
+    def left(self, step: int, seconds: float, seconds_per_step: float) -> float:
+        """Seconds until the budget is used."""
+        if self.steps:
+            return max(0.0, (self.steps - step) * seconds_per_step)
+        return max(0.0, 60 * (self.minutes or 1) - seconds)
 
-def learning_rate(peak: float, progress: float, warmup: float = 0.03, hold: float = 0.5) -> float:
+    def rate(self, peak: float, schedule: Schedule, step: int, progress: float) -> float:
+        """The learning rate of step `step` (from 0), `progress` of the budget being used.
+
+        Raises:
+            InputError: the schedule counts steps and the budget is in minutes.
+        """
+        if schedule.kind == "anneal":
+            return anneal(peak, progress)
+        if self.steps is None:
+            raise InputError(
+                f"this recipe warms up for {schedule.warmup_steps} steps and anneals by steps; "
+                "give its budget as --steps instead of --minutes."
+            )
+        end = self.steps - schedule.warmup_steps * schedule.ends_early
+        return warmup_cosine(peak, step, schedule.warmup_steps, end)
+
+
+def anneal(peak: float, progress: float, warmup: float = 0.03, hold: float = 0.5) -> float:
     """Linear warm-up, constant until `hold`, cosine to zero.
 
     At small budgets the last stretch of decay gains more than the same time at the peak rate, so
@@ -42,6 +66,14 @@ def learning_rate(peak: float, progress: float, warmup: float = 0.03, hold: floa
     if progress < hold:
         return peak
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - hold) / (1 - hold)))
+
+
+def warmup_cosine(peak: float, step: int, warmup: int, end: int) -> float:
+    """Linear from 0 to the peak in `warmup` steps, then a cosine to 0 at step `end`."""
+    if step < warmup:
+        return peak * step / warmup
+    share = min(1.0, (step - warmup) / max(1, end - warmup))
+    return peak * 0.5 * (1 + math.cos(math.pi * share))
 
 
 class Clock:
@@ -55,3 +87,32 @@ class Clock:
     def seconds(self) -> float:
         """Seconds of training, all runs together."""
         return self._before + time.monotonic() - self._start
+
+
+class Pace:
+    """Seconds that a step takes, as a mean over about the last 50: `with pace: step()`."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._steps = 0
+        self._start = 0.0
+
+    def __enter__(self) -> None:
+        self._start = time.monotonic()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._steps += 1
+        took = time.monotonic() - self._start
+        self.seconds += (took - self.seconds) / min(self._steps, 50)
+
+    def speed(self, frames: int) -> dict[str, float]:
+        """Seconds per step, and frames per second if a step trains on `frames`."""
+        return {
+            "seconds_per_step": self.seconds,
+            "frames_per_second": frames / max(self.seconds, 1e-9),
+        }

@@ -17,7 +17,7 @@ from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
 from worldmodel_env.training import teco as teco_stage
 from worldmodel_env.training import vqgan as vqgan_stage
-from worldmodel_env.training.checkpoint import model_tensors, read_checkpoint
+from worldmodel_env.training.checkpoint import Checkpoint
 from worldmodel_env.training.encode import weights_hash
 
 DEFAULT_SAMPLING = Sampling()
@@ -51,19 +51,19 @@ def save_world(
     Raises:
         InputError: a stage is missing, or the data set has no validation episodes.
     """
-    tensors, vqgan_config, vqgan_counters = read_checkpoint(out / vqgan_stage.STAGE)
-    tokenizer_weights = model_tensors(tensors)
-    tensors, teco_config, teco_counters = read_checkpoint(out / teco_stage.STAGE)
+    vqgan = Checkpoint.open(out / vqgan_stage.STAGE)
+    teco = Checkpoint.open(out / teco_stage.STAGE)
+    tokenizer_weights = vqgan.weights()
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     config = WorldConfig(
-        vqgan=from_json(VqganConfig, vqgan_config, "vqgan"),
-        teco=from_json(TecoConfig, teco_config, "teco"),
+        vqgan=from_json(VqganConfig, vqgan.config, "vqgan"),
+        teco=from_json(TecoConfig, teco.config, "teco"),
         sampling=sampling,
         max_episode_steps=max(ref.total_steps for ref in dataset.episodes()),
     )
     tokenizer = Vqgan(config.vqgan)
     tokenizer.load_state_dict(tokenizer_weights)
-    if teco_counters["tokenizer"] != weights_hash(tokenizer):
+    if teco.counters["tokenizer"] != weights_hash(tokenizer):
         raise InputError(
             f"{out / vqgan_stage.STAGE} was trained on since {out / teco_stage.STAGE} learned its "
             "codes; train the world model again, in another --out."
@@ -75,8 +75,8 @@ def save_world(
         "data_sha256": dataset.data_hash("train"),
         "train_episodes": len(train),
         "train_frames": sum(ref.total_steps + 1 for ref in train),
-        **{f"tokenizer_{k}": round(vqgan_counters[k]) for k in ("step", "seconds", "seed")},
-        **{f"world_model_{k}": round(teco_counters[k]) for k in ("step", "seconds", "seed")},
+        **{f"tokenizer_{k}": round(vqgan.counters[k]) for k in ("step", "seconds", "seed")},
+        **{f"world_model_{k}": round(teco.counters[k]) for k in ("step", "seconds", "seed")},
         "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
         "versions": {p: version(p) for p in ("worldmodel-env", "torch", "numpy")},
@@ -86,7 +86,7 @@ def save_world(
         config=config,
         action_space=dataset.action_space,
         weights={f"vqgan.{k}": v for k, v in tokenizer_weights.items()}
-        | {f"teco.{k}": v for k, v in model_tensors(tensors).items()},
+        | {f"teco.{k}": v for k, v in teco.weights().items()},
         starts=_starts(dataset, tokenizer),
         provenance=provenance,
     )

@@ -1,7 +1,8 @@
-"""What a training run leaves to look at: a JSONL file of metrics and a progress line with ETA."""
+"""What a training run leaves to look at: metrics as JSONL, the same for TensorBoard, progress."""
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -9,14 +10,14 @@ from typing import Any
 from tqdm import tqdm
 
 from worldmodel_env.data.writer import replace_file
-from worldmodel_env.errors import InputError
+from worldmodel_env.training.events import Events
 
 
 class RunLog:
     """Metrics of one stage of one run: `folder/metrics.jsonl` is the truth, one object a line.
 
     A line's `step` is the number of optimizer steps it follows. Resuming from step k drops the
-    lines after k, so the file reads as one undisturbed run.
+    lines after k, so the file reads as one undisturbed run. TensorBoard's event files lie beside.
     """
 
     def __init__(self, folder: Path, title: str, *, step: int, progress: float) -> None:
@@ -25,6 +26,7 @@ class RunLog:
         self.path = folder / "metrics.jsonl"
         kept = [line for line in self._lines() if _step(line) <= step] if step else []
         replace_file(self.path, "".join(f"{line}\n" for line in kept).encode())
+        self._events = Events(folder, step)
         self._bar = tqdm(
             total=1.0,
             initial=progress,
@@ -44,20 +46,16 @@ class RunLog:
         self._bar.set_postfix_str(", ".join(texts), refresh=False)
 
     def write(self, step: int, **metrics: float) -> None:
-        """Append one line of metrics.
-
-        Raises:
-            InputError: one of them is not finite; the last checkpoint stands.
-        """
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise InputError(
-                    f"{name} is {value} at step {step}; training stopped and the last checkpoint "
-                    f"in {self.path.parent} is kept: go on from it with a lower learning rate."
-                )
+        """Append one line of finite metrics."""
         record = {"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}}
         with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+        self._events.scalars(step, metrics)
+
+    def show(self, step: int, pictures: Mapping[str, Path]) -> None:
+        """Give PNG files, by name, to TensorBoard."""
+        for name, path in pictures.items():
+            self._events.picture(step, name, path)
 
     def say(self, text: str) -> None:
         """Print a line above the progress bar."""
@@ -73,6 +71,29 @@ class RunLog:
         trace: TracebackType | None,
     ) -> None:
         self._bar.close()
+        self._events.close()
+
+
+class NoLog(RunLog):
+    """For processes that do not lead: nothing is written or shown."""
+
+    def __init__(self, folder: Path, title: str, *, step: int, progress: float) -> None:
+        """Do nothing, like all that follows."""
+
+    def progress(self, fraction: float, **shown: Any) -> None:
+        """Do nothing."""
+
+    def write(self, step: int, **metrics: float) -> None:
+        """Do nothing."""
+
+    def show(self, step: int, pictures: Mapping[str, Path]) -> None:
+        """Do nothing."""
+
+    def say(self, text: str) -> None:
+        """Do nothing."""
+
+    def __exit__(self, *error: object) -> None:
+        pass
 
 
 def _step(line: str) -> float:

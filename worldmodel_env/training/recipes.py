@@ -3,35 +3,102 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from worldmodel_env.models.discriminator import DiscriminatorConfig
+
 
 @dataclass(frozen=True)
-class VqganTraining:
-    """How a tokenizer is trained.
+class Rhythm:
+    """How often a training does something besides training.
 
     Attributes:
-        batch_size: frames per step.
-        learning_rate: AdamW's peak rate.
-        weight_decay: of AdamW, on all parameters.
-        clip_norm: largest norm of the gradient.
-        perceptual: the LPIPS network in the loss; `alex` costs a quarter of the model on a CPU,
-            `vgg` (the paper's) five times the model.
-        perceptual_weight: its weight beside the L1 and L2 terms.
-        commitment_weight: pulls latents to their codes.
-        restart_every: steps between restarts of unused codes.
-        evaluate_every: steps between evaluations on held-out frames.
+        log_every: steps between lines of metrics; longer trainings need fewer.
+        evaluate_every: steps between evaluations on held-out data.
         checkpoint_seconds: seconds between checkpoints.
     """
 
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
-    perceptual: Literal["none", "alex", "vgg"] = "alex"
-    perceptual_weight: float = 0.3
-    commitment_weight: float = 0.25
-    restart_every: int = 20
+    log_every: int = 1
     evaluate_every: int = 250
     checkpoint_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the learning rate moves.
+
+    Attributes:
+        kind: `anneal` follows the budget, be it steps or minutes: a short warm-up, the peak until
+            half of it is used, a cosine to zero at its end. `cosine`, the paper's, counts steps: a
+            linear warm-up, then a cosine to zero at the last step.
+        warmup_steps: of `cosine`.
+        ends_early: `cosine` reaches zero `warmup_steps` before the last step and stays there, as
+            the reference's does.
+    """
+
+    kind: Literal["anneal", "cosine"] = "anneal"
+    warmup_steps: int = 5000
+    ends_early: bool = False
+
+
+@dataclass(frozen=True)
+class GanTraining:
+    """The adversarial part of a tokenizer's training.
+
+    Attributes:
+        weight: of the generator's gradient in the decoder's last layer, beside the gradient of
+            the reconstruction losses; 0 trains without a discriminator.
+        start: share of the budget after which it begins (the paper: after 10,000 steps). Before
+            that a discriminator only learns that blurred frames are false. Once begun it goes on,
+            whatever budget a resumed training gets.
+        learning_rate: Adam's peak rate for the discriminator; its betas are 0.5 and 0.9.
+        discriminator: its sizes.
+    """
+
+    weight: float = 0.8
+    start: float = 0.5
+    learning_rate: float = 1.44e-4
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+
+
+@dataclass(frozen=True)
+class VqganTraining(Rhythm):
+    """How a tokenizer is trained; the defaults are the paper's where it has them.
+
+    Attributes:
+        batch_size: frames per step.
+        learning_rate: AdamW's peak rate; the paper's 4.5e-6 for each frame of the batch.
+        betas: of AdamW.
+        weight_decay: of AdamW, on all parameters.
+        clip_norm: largest norm of the gradient (the paper does not clip).
+        l2_weight: of the mean squared error, beside the mean absolute error at weight 1.
+        perceptual: the LPIPS network in the loss; `vgg` (the paper's) costs a frame about four
+            times what the `maze` tokenizer itself does, `alex` a tenth of it.
+        perceptual_weight: its weight.
+        perceptual_frames: frames of each batch that it looks at; None for all.
+        codebook_weight: of half the squared distance code -> latent, which pulls the codes; the
+            paper's 1 is on the whole squared distance.
+        commitment_weight: of half the squared distance latent -> code, which pulls the encoder;
+            the paper's 0.25, likewise.
+        gan: the adversarial part.
+        average_decay: of the exponential mean of the weights, which is what is evaluated and used.
+        restart_every: steps between restarts of unused codes, to the end: nothing else knows a
+            tokenizer's codes by their numbers.
+    """
+
+    batch_size: int = 32
+    learning_rate: float = 1.44e-4
+    betas: tuple[float, float] = (0.5, 0.9)
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    l2_weight: float = 0.0
+    perceptual: Literal["none", "alex", "vgg"] = "vgg"
+    perceptual_weight: float = 1.0
+    perceptual_frames: int | None = None
+    codebook_weight: float = 2.0
+    commitment_weight: float = 0.5
+    gan: GanTraining = field(default_factory=GanTraining)
+    average_decay: float = 0.999
+    restart_every: int = 20
+    evaluate_every: int = 500
 
 
 @dataclass(frozen=True)
@@ -40,6 +107,11 @@ class LossConfig:
 
     Attributes:
         drop_loss: share of frames on which decoder and prior, the dear parts, are skipped.
+        drop_loss_frames: how the frames that are decoded are chosen. `per_clip`: another set for
+            every clip, none twice. `shared_with_repeats`, the reference's: one set for the batch,
+            drawn with replacement from one number too many, which counts as the last frame.
+        actions_ahead: frames that the actions run ahead: with 1, the transition t to t+1 is given
+            actions[t+1], as the reference trained on DMLab. 0 is right, and what imagination needs.
         label_smoothing: of the decoder's cross-entropy.
         action_dropout: share of clips whose actions are hidden.
         prior_weight: of the prior's cross-entropy (per latent position, times their number).
@@ -48,6 +120,8 @@ class LossConfig:
     """
 
     drop_loss: float = 0.9
+    drop_loss_frames: Literal["per_clip", "shared_with_repeats"] = "per_clip"
+    actions_ahead: int = 0
     label_smoothing: float = 0.01
     action_dropout: float = 0.0
     prior_weight: float = 1.0
@@ -56,28 +130,32 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
-class TecoTraining:
+class TecoTraining(Rhythm):
     """How a world model is trained.
 
     Attributes:
         clip: frames per clip T; longer than the attention window, so that the model meets windows
             whose first frame is gone.
-        batch_size: clips per step.
+        batch_size: clips per step, over all processes and accumulated parts.
         learning_rate: AdamW's peak rate.
+        schedule: how the rate moves.
         weight_decay: of AdamW, on all parameters.
-        clip_norm: largest norm of the gradient.
-        restart_every: steps between restarts of unused latent codes, in the first half.
-        evaluate_every: steps between evaluations on held-out clips.
-        checkpoint_seconds: seconds between checkpoints.
+        clip_norm: largest norm of the gradient; None to let it be, as the paper does.
+        average_decay: of the exponential mean of the weights, which is then what is evaluated and
+            used; 0 keeps none.
+        restart_every: steps between restarts of unused latent codes, in the first half: the prior
+            must still learn what the new ones mean.
+        initial_weights: torch's defaults, or drawn as the reference draws them.
         loss: the terms.
     """
 
     clip: int = 300
     batch_size: int = 32
     learning_rate: float = 8e-4
+    schedule: Schedule = field(default_factory=Schedule)
     weight_decay: float = 1e-5
-    clip_norm: float = 50.0
+    clip_norm: float | None = 50.0
+    average_decay: float = 0.0
     restart_every: int = 20
-    evaluate_every: int = 250
-    checkpoint_seconds: float = 120.0
+    initial_weights: Literal["default", "published"] = "default"
     loss: LossConfig = field(default_factory=LossConfig)

@@ -1,34 +1,42 @@
 """Train the world model: `worldmodel train teco --preset maze --data DIR --out RUN`.
 
 Stage two of two, after `training/vqgan.py`. Writes RUN/teco (checkpoint, metrics, strips) and the
-code grids it trains on (RUN/codes); `training/finish.py` then makes RUN/world of both stages.
+code grids it trains on (RUN/codes); `training/finish.py` then makes RUN/world of both stages. The
+loop around `TecoStage.step` is in `training/trainer.py`.
 """
 
+import math
+from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from worldmodel_env.data.clips import cut_clips, sample_clips
+from worldmodel_env.data.clips import Clips, sample_clips
 from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.evaluation.figure import require_figures
-from worldmodel_env.evaluation.strips import write_strips
-from worldmodel_env.imagination.rollout import replay
-from worldmodel_env.imagination.step import Imagination, Sampling
+from worldmodel_env.models.blocks import TecoResBlock
+from worldmodel_env.models.initialise import initialise_as_published
 from worldmodel_env.models.teco import Teco, TecoConfig
-from worldmodel_env.models.vqgan import Vqgan, VqganConfig
-from worldmodel_env.precision import Precision, autocast, resolve_device, resolve_dtype
-from worldmodel_env.training import vqgan as tokenizer_stage
-from worldmodel_env.training.budget import Budget, Clock, learning_rate
-from worldmodel_env.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from worldmodel_env.training.encode import encode_split
-from worldmodel_env.training.interrupt import Interrupt
-from worldmodel_env.training.log import RunLog
-from worldmodel_env.training.recipes import TecoTraining
+from worldmodel_env.models.temporal import Layer
+from worldmodel_env.models.vqgan import VqganConfig
+from worldmodel_env.precision import autocast, resolve_device, resolve_dtype
+from worldmodel_env.training.budget import Budget
+from worldmodel_env.training.checkpoint import Part
+from worldmodel_env.training.compute import Compute, prepare_blocks
+from worldmodel_env.training.distributed import Team, join, whole
+from worldmodel_env.training.ema import Ema
+from worldmodel_env.training.encode import encode_sets, load_tokenizer
+from worldmodel_env.training.events import require_tensorboard
+from worldmodel_env.training.held_out import HeldOut
+from worldmodel_env.training.recipes import LossConfig, TecoTraining
 from worldmodel_env.training.spaces import check_frames, with_actions
-from worldmodel_env.training.teco_loss import diagnostics, teco_losses
+from worldmodel_env.training.teco_loss import teco_losses
+from worldmodel_env.training.trainer import Findings, train
+from worldmodel_env.training.upkeep import renew_codes
 
 STAGE = "teco"
 
@@ -42,8 +50,7 @@ def train_teco(
     out: Path,
     budget: Budget,
     seed: int = 0,
-    device: str = "auto",
-    precision: Precision = "auto",
+    compute: Compute = Compute(),  # noqa: B008  frozen
     skip_corrupt: bool = False,
 ) -> Path:
     """Train a world model on a trained tokenizer's codes, or resume the training in `out`.
@@ -56,8 +63,7 @@ def train_teco(
         out: the run's folder.
         budget: when to stop; part of the schedule, so a resumed run should name the same.
         seed: of the weights, the order of the clips and the training noise.
-        device: "auto", "cpu", "cuda", ...
-        precision: of the matrix work; parameters stay float32.
+        compute: on what, and in how many processes.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
@@ -68,117 +74,149 @@ def train_teco(
             finite.
     """
     require_figures()
+    require_tensorboard()
+    budget.rate(training.learning_rate, training.schedule, 0, 0.0)  # refuses what does not fit
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(vqgan, dataset)
     config = with_actions(config, dataset)
-    place = resolve_device(device)
-    dtype = resolve_dtype(precision, place)
-    torch.manual_seed(seed)
-    tokenizer = Vqgan(vqgan)
-    load_checkpoint(out / tokenizer_stage.STAGE, tokenizer, None, config=vqgan)
-    tokenizer.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    tokenizer.eval().requires_grad_(False)
-    codes = {
-        split: encode_split(tokenizer, dataset, split, out / "codes", dtype)
-        for split in ("train", "validation")
-    }
-    model = Teco(config)
-    model.code_vectors.copy_(tokenizer.codebook.vectors())
-    model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=training.learning_rate,
-        betas=(0.9, 0.95),
-        weight_decay=training.weight_decay,
-    )
-
-    folder = out / STAGE
-    # Codes of another tokenizer would mean nothing to the model.
-    same = {"seed": seed, "tokenizer": codes["train"].key["tokenizer"]}
-    step, clock = 0, Clock()
-    if (folder / CHECKPOINT).exists():
-        counters = load_checkpoint(folder, model, optimizer, config=config, same=same)
-        step, clock = counters["step"], Clock(counters["seconds"])
-    progress = budget.progress(step, clock.seconds)
-    checkpointed = clock.seconds
-
-    def save() -> None:
-        counters: dict[str, Any] = {"step": step, "seconds": clock.seconds, **same}
-        counters |= {"data_hash": dataset.data_hash(), "finished": progress >= 1}
-        save_checkpoint(folder, model, optimizer, config=config, counters=counters)
-
-    def evaluate() -> None:
-        log.say(_evaluate(model, tokenizer, codes["validation"], training.clip, folder, step, log))
-
-    with RunLog(folder, STAGE, step=step, progress=progress) as log, Interrupt() as interrupt:
-        while progress < 1 and not interrupt.asked:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(training.learning_rate, progress)
-            clips = sample_clips(codes["train"], training.clip, training.batch_size, seed, step)
-            clips = clips.to(place)
-            with autocast(place, dtype):
-                losses, encoded = teco_losses(model, clips, training.loss, generator)
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
-            metrics = {k: float(v.detach()) for k, v in losses.items()} | {"grad_norm": float(norm)}
-            # What is not finite stops here, before it reaches weights or checkpoint.
-            log.write(step + 1, **metrics)
-            optimizer.step()
-            codebook = model.codebook.codebook
-            codebook.track(encoded.z_codes[encoded.valid])
-            if step == 0:
-                codebook.initialise(encoded.projected, generator)
-            elif progress < 0.5 and step % training.restart_every == 0:
-                codebook.restart_dead(encoded.projected, generator)
-            step += 1
-            progress = budget.progress(step, clock.seconds)
-            log.progress(progress, step=step, loss=metrics["loss"])
-            if progress >= 1 or step % training.evaluate_every == 0:
-                evaluate()
-            late = clock.seconds - checkpointed > training.checkpoint_seconds
-            if progress >= 1 or interrupt.asked or late:
-                save()
-                checkpointed = clock.seconds
-        if interrupt.asked:
-            log.say(f"interrupted at step {step}: saved; the same command goes on from here.")
-    return folder / CHECKPOINT
+    device = resolve_device(compute.device)
+    dtype = resolve_dtype(compute.precision, device)
+    with join(compute.distributed, device) as team:
+        tokenizer = load_tokenizer(out, vqgan).to(device)
+        with team.leader_first():
+            codes = encode_sets(tokenizer, dataset, out / "codes", dtype)
+        torch.manual_seed(seed)
+        model = Teco(config)
+        if training.initial_weights == "published":
+            initialise_as_published(model)
+        model.code_vectors.copy_(tokenizer.codebook.vectors())
+        held_out = HeldOut(codes["validation"], dataset, tokenizer, training, dtype)
+        stage = TecoStage(
+            model.to(device), training, codes["train"], held_out,
+            folder=out / STAGE, budget=budget, seed=seed, compute=compute, team=team,
+        )  # fmt: skip
+        return train(stage, out / STAGE, budget, training, team).path
 
 
-@torch.no_grad()
-def _evaluate(
-    model: Teco,
-    tokenizer: Vqgan,
-    store: CodeStore,
-    length: int,
-    folder: Path,
-    step: int,
-    log: RunLog,
-) -> str:
-    """Log the diagnostics on held-out clips and write a strip of imagined frames."""
-    place = next(model.parameters()).device
-    clips = sample_clips(store, length, 16, seed=0, step=0).to(place)
-    result = diagnostics(model, clips, torch.Generator().manual_seed(0))
-    log.write(step, **result)
+class TecoStage:
+    """The world model's training step, for the loop in `training/trainer.py`."""
 
-    begin, end = store.starts[:-1], store.starts[1:]
-    shown = min(3, len(begin))
-    context = length // 4
-    horizon = min(16, length - context)
-    clips = cut_clips(store, begin[:shown], end[:shown], context + horizon).to(place)
-    assert clips.actions is not None  # a store's clips have them
-    imagination = Imagination(tokenizer, model, Sampling(steps=0))
-    imagined = replay(imagination, clips.codes[:, :context], clips.actions, horizon, key=0)
-    true = tokenizer.decode(clips.codes[:, context:].flatten(0, 1)).unflatten(0, (shown, horizon))
-    rows = [
-        {"true": t, "imagined": i}
-        for t, i in zip(true.cpu().numpy(), imagined.cpu().numpy(), strict=True)
-    ]
-    (folder / "strips").mkdir(exist_ok=True)
-    write_strips(folder / "strips" / f"{step:06d}.png", rows, range(1, horizon + 1))
-    return (
-        f"step {step}: next-code cross-entropy {result['ce_posterior']:.2f} with z seen, "
-        f"{result['ce_prior']:.2f} from the prior, {result['ce_null']:.2f} without z, "
-        f"{result['ce_shuffled_h']:.2f} with h shuffled"
-    )
+    name = STAGE
+
+    def __init__(
+        self,
+        model: Teco,
+        training: TecoTraining,
+        codes: CodeStore,
+        held_out: HeldOut,
+        *,
+        folder: Path,
+        budget: Budget,
+        seed: int,
+        compute: Compute,
+        team: Team,
+    ) -> None:
+        """Prepare a model, on its device, for training on `codes`."""
+        self.training, self.codes, self.held_out = training, codes, held_out
+        self.folder, self.budget, self.seed, self.team = folder, budget, seed, team
+        self.place = model.start.device
+        self.dtype = resolve_dtype(compute.precision, self.place)
+        self.rows = team.rows(training.batch_size, compute.accumulate)
+        self.shown = deepcopy(model).requires_grad_(False)
+        # What a GPU's convolutions want; but only contiguous tensors can be sharded.
+        if self.place.type == "cuda" and team.mode != "fsdp":
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        blocks = [m for m in model.modules() if isinstance(m, Layer | TecoResBlock)]
+        prepare_blocks(blocks, compute)
+        self.model = model
+        self.loss = team.wrap(TecoLoss(model, training.loss), blocks)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), betas=(0.9, 0.95), weight_decay=training.weight_decay
+        )
+        self.average = Ema(model, training.average_decay) if training.average_decay else None
+
+        self.config = model.cfg
+        self.frames = training.batch_size * training.clip
+        # Codes of another tokenizer would mean nothing to the model.
+        self.same: Mapping[str, Any] = {
+            "seed": seed, "tokenizer": codes.key["tokenizer"], "train_data": codes.key["data"]
+        }  # fmt: skip
+        self.parts: Mapping[str, Part] = {"model": model, "optimizer": self.optimizer}
+        if self.average is not None:
+            self.parts = {**self.parts, "model": self.average, "trained": model}
+
+    def step(self, step: int, progress: float) -> dict[str, float]:
+        """One optimizer step; see `trainer.Stage`."""
+        training, team = self.training, self.team
+        rate = self.budget.rate(training.learning_rate, training.schedule, step, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        clips = sample_clips(self.codes, training.clip, training.batch_size, self.seed, step)
+        clips = clips.to(self.place)
+        self.optimizer.zero_grad(set_to_none=True)
+        shares, codes, projected = [], [], []
+        for rows in self.rows:
+            # The same random numbers for each part: they are drawn for the whole batch.
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            with team.gradients(self.loss, final=rows == self.rows[-1]):
+                with autocast(self.place, self.dtype):
+                    losses, chosen, latents = self.loss(clips, generator, rows)
+                (losses["loss"] * team.size).backward()  # the team takes the mean
+            shares.append(torch.stack([term.detach() for term in losses.values()]))
+            codes.append(chosen)
+            projected.append(latents)
+        limit = math.inf if training.clip_norm is None else training.clip_norm
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), limit)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model, step)
+        self._keep_codes_alive(torch.cat(codes), torch.cat(projected), step, progress, generator)
+        total = team.total(torch.stack(shares).sum(0)).tolist()
+        metrics = dict(zip(losses, total, strict=True))
+        return {**metrics, "grad_norm": float(whole(norm)), "learning_rate": rate}
+
+    def _keep_codes_alive(
+        self,
+        codes: Tensor,
+        projected: Tensor,
+        step: int,
+        progress: float,
+        generator: torch.Generator,
+    ) -> None:
+        """Start the latent codebook from data, later move its unused codes."""
+        codebook = self.model.codebook.codebook
+        codebook.track(self.team.gather(codes))
+        if step == 0 or (progress < 0.5 and step % self.training.restart_every == 0):
+            latents = self.team.gather(projected)
+            averaged = self.average.state_dict() if self.average is not None else {}
+            average = averaged.get("codebook.codebook.weight")
+            renew_codes(codebook, average, latents, generator, first=step == 0)
+
+    def evaluate(self, step: int) -> Findings:
+        """Look at held-out clips with the weights that will be used; see `trainer.Stage`."""
+        used = self.parts["model"].state_dict()
+        weights = {name: whole(tensor) for name, tensor in used.items()}
+        if not self.team.leads:
+            return Findings()
+        self.shown.load_state_dict(weights)
+        return self.held_out.evaluate(self.shown, step, self.folder)
+
+
+class TecoLoss(nn.Module):
+    """`teco_losses` as a module, whose forward pass distributed training can watch."""
+
+    def __init__(self, model: Teco, config: LossConfig) -> None:
+        super().__init__()
+        self.model, self.config = model, config
+
+    def forward(
+        self, clips: Clips, generator: torch.Generator, rows: slice
+    ) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+        """The share of `rows` in the losses of the whole batch; their latent codes and latents.
+
+        Returns:
+            Losses by name, codes (N, g, g) of valid frames, latents (M, code_dim) before
+            quantisation.
+        """
+        losses, encoded = teco_losses(self.model, clips, self.config, generator, rows)
+        return losses, encoded.z_codes[encoded.valid], encoded.projected.clone()

@@ -1,6 +1,5 @@
 """TECO's training loss on a batch of clips, with DropLoss (TECO sections 3.4 and 1.8)."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -104,34 +103,54 @@ def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
 
 
 def teco_losses(
-    model: Teco, clips: Clips, config: LossConfig, generator: torch.Generator
+    model: Teco,
+    clips: Clips,
+    config: LossConfig,
+    generator: torch.Generator,
+    rows: slice = slice(None),
 ) -> tuple[dict[str, Tensor], Encoded]:
     """All terms by name, their weighted sum as `loss`; and the encoded clips.
 
-    All random numbers come from `generator` (on the CPU), so a step is a function of its seed.
+    Terms are means over the valid frames of the whole batch. Given `rows`, only those clips go
+    through the model, and each term is their share of the mean: the shares of disjoint rows add up,
+    so a batch may be divided without changing what is learned.
+
+    Args:
+        model: the world model.
+        clips: the whole batch.
+        config: the weights of the terms.
+        generator: of all random numbers, on the CPU; a step is a function of its seed, whatever
+            `rows` are.
+        rows: the clips to compute.
     """
     if config.actions_ahead:
         clips = clips.with_actions_ahead(config.actions_ahead)
-    b = len(clips.codes)
-    cfg, place = model.cfg, clips.codes.device
+    part = clips.rows(rows)
+    cfg, place, (b, t) = model.cfg, clips.codes.device, clips.codes.shape[:2]
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator).to(place)
+        return torch.rand((b, *shape), generator=generator).to(place)
 
-    known = uniform(b) >= config.action_dropout
-    encoded = encode(model, clips, known)
-    index = _decoded_frames(encoded.valid.view(b, -1), config, uniform)
+    known = uniform() >= config.action_dropout
+    encoded = encode(model, part, known[rows])
+    valid = clips.valid[:, 0 if cfg.first_frame else 1 :]
+    order = _decoded_frames(valid, config, generator)
+    n = order.shape[1]
+    weights = valid.gather(1, order)
+    frames = weights.sum().clamp_min(1)
+    weight = weights[rows].flatten().float()
+    first = valid.shape[1] * torch.arange(len(part.codes), device=place)
+    index = (order[rows] + first[:, None]).flatten()
     h, z, z_codes, target, previous, action = encoded.select(index)
-    weight = encoded.valid[index].float()
-    frames = weight.sum().clamp_min(1)
 
     if cfg.code_noise:
-        rate = cfg.code_noise * uniform(len(index), 1, 1)
-        wrong = torch.randint(cfg.vq_codes, previous.shape, generator=generator).to(place)
-        replaced = (uniform(*previous.shape) < rate) & (previous != NO_FRAME)
-        previous = torch.where(replaced, wrong, previous)
+        rate = cfg.code_noise * uniform(n, 1, 1)
+        side = previous.shape[1:]
+        wrong = torch.randint(cfg.vq_codes, (b, n, *side), generator=generator).to(place)
+        replaced = (uniform(n, *side) < rate)[rows].flatten(0, 1) & (previous != NO_FRAME)
+        previous = torch.where(replaced, wrong[rows].flatten(0, 1), previous)
     h_local, skip = model.predict(h, previous, action)
-    dropped = uniform(len(index)) < cfg.z_dropout
+    dropped = (uniform(n) < cfg.z_dropout)[rows].flatten()
     z_seen = torch.where(dropped[:, None, None, None], model.empty_z(z), z)
     logits = model.decode(h_local, z_seen, skip)
     ce = F.cross_entropy(
@@ -141,22 +160,24 @@ def teco_losses(
         reduction="none",
     )
     per_frame = ce.view(len(index), -1).sum(1)
-    prior_sum, masked = model.prior.loss(z_codes, h_local, uniform(len(index), 1 + cfg.grid**2))
+    masks = uniform(n, 1 + cfg.grid**2)
+    masked = (model.prior.scored(masks.flatten(0, 1)) * weights.flatten()).sum().clamp_min(1)
+    prior_sum, _ = model.prior.loss(z_codes, h_local, masks[rows].flatten(0, 1))
 
     # No transition leads to the first frame.
-    last = clips.codes.shape[1] - 1
-    transitions = [x.unflatten(0, (b, -1))[:, -last:] for x in (encoded.h, encoded.z)]
-    outcome = model.outcome(*(x.flatten(0, 1) for x in transitions))
+    moves = [x.unflatten(0, (len(part.codes), -1))[:, 1 - t :] for x in (encoded.h, encoded.z)]
+    outcome = model.outcome(*(x.flatten(0, 1) for x in moves))
+    arrives = part.valid[:, 1:]
+    outcomes = outcome_losses(
+        outcome, part.rewards.flatten(), part.terminations.flatten(), arrives.flatten()
+    )
+    share = part.valid.sum() / clips.valid.sum()
+    share_of_moves = arrives.sum() / clips.valid[:, 1:].sum().clamp_min(1)
     losses = {
         "reconstruction": (per_frame * weight).sum() / frames,
-        "prior": cfg.grid**2 * (prior_sum * weight).sum() / (masked * weight).sum().clamp_min(1),
-        **encoded.losses,
-        **outcome_losses(
-            outcome,
-            clips.rewards.flatten(),
-            clips.terminations.flatten(),
-            clips.valid[:, 1:].flatten(),
-        ),
+        "prior": cfg.grid**2 * (prior_sum * weight).sum() / masked,
+        **{name: value * share for name, value in encoded.losses.items()},
+        **{name: value * share_of_moves for name, value in outcomes.items()},
     }
     total = losses["reconstruction"] + losses["codebook"]
     total = total + config.prior_weight * losses["prior"]
@@ -165,15 +186,15 @@ def teco_losses(
     return {"loss": total, **losses}, encoded
 
 
-def _decoded_frames(valid: Tensor, config: LossConfig, uniform: Callable[..., Tensor]) -> Tensor:
-    """DropLoss: which of B x P frames to decode, as indices into the flattened batch."""
+def _decoded_frames(valid: Tensor, config: LossConfig, generator: torch.Generator) -> Tensor:
+    """DropLoss: which of P frames to decode, (B, n) of each clip; valid: (B, P)."""
     b, frames = valid.shape
     n = max(1, int((1 - config.drop_loss) * frames))
     if config.drop_loss_frames == "shared_with_repeats":
-        order = (uniform(n) * (frames + 1)).long().clamp_max(frames - 1).expand(b, n)
-    else:
-        order = (uniform(b, frames) + (~valid)).argsort(1)[:, :n]  # valid ones first
-    return (order + frames * torch.arange(b, device=valid.device)[:, None]).flatten()
+        drawn = torch.randint(frames + 1, (n,), generator=generator).clamp_max(frames - 1)
+        return drawn.to(valid.device).expand(b, n)
+    uniform = torch.rand((b, frames), generator=generator).to(valid.device)
+    return (uniform + ~valid).argsort(1)[:, :n]  # valid ones first
 
 
 @torch.no_grad()
