@@ -1,0 +1,5 @@
+"""For `torchrun -m worldmodel_env.cli`."""
+
+from worldmodel_env.cli import main
+
+main()
