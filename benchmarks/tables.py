@@ -96,6 +96,19 @@ def cost_table() -> list[str]:
     ]  # fmt: skip
 
 
+def tokenizer_table() -> list[str]:
+    """Quality of the tokenizer of the present recipe."""
+    content = json.loads((RESULTS / "tokenizer.json").read_text())
+    found = content["results"]
+    return [
+        "| PSNR, dB | LPIPS (alex) | share of the codes used | perplexity | frames |",
+        "|---:|---:|---:|---:|---:|",
+        f"| {found['PSNR, dB']:.1f} | {found['LPIPS (alex)']:.3f} | "
+        f"{found['share of the codes used']:.0%} | {found['perplexity']:.0f} of 1,024 | "
+        f"{found['frames']:,.0f} |",
+    ]
+
+
 def ablation_table() -> list[str]:
     """A row per variant: mean over seeds, and half the spread where there are several."""
     content = json.loads((RESULTS / "ablations.json").read_text())
@@ -117,6 +130,7 @@ def ablation_table() -> list[str]:
 
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "README.md": {"results": readme_tables},
+    "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }
 
