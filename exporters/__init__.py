@@ -1,1 +1,1 @@
-"""Exports of a world's step to other runtimes; in this version it runs in PyTorch only."""
+"""Command lines that export a world's step to other runtimes and check what they wrote."""

@@ -31,6 +31,23 @@ def nano_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_nano().save(tmp_path_factory.mktemp("worlds") / "nano")
 
 
+@pytest.fixture(scope="session")
+def exported_nano(nano_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache, for XDG_CACHE_HOME, that holds the export of `nano_world`; not to be changed."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    from worldmodel_env.imagination.export.cached import cached_export
+    from worldmodel_env.imagination.export.manifest import Options
+    from worldmodel_env.imagination.world import World
+
+    home = tmp_path_factory.mktemp("cache")
+    world = World.load(nano_world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(home))
+        cached_export(world, Options(world.config.sampling))
+    return home
+
+
 @pytest.fixture
 def nano_env(nano_world: Path) -> Iterator[gymnasium.Env]:
     """`TecoMaze-v0` in the untrained world, in float32, which is the same on every machine."""

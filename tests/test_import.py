@@ -36,7 +36,9 @@ def test_import_is_quick_and_without_torch():
 def test_import_registers_the_environment():
     spec = gymnasium.spec("TecoMaze-v0")
     assert spec.max_episode_steps == 300
-    assert spec.kwargs == {"world": "maze"}
+    assert spec.kwargs["world"] == "maze"
+    assert spec.vector_entry_point.endswith(":TecoVectorEnv")
+    assert gymnasium.spec("TecoHabitat-v0").kwargs == {}
 
 
 def test_world_is_exposed_and_nothing_else():

@@ -15,12 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = ["World", "__version__"]
 
-register(
-    "TecoMaze-v0",
-    entry_point="worldmodel_env.envs.teco_env:TecoEnv",
-    max_episode_steps=300,
-    kwargs={"world": "maze"},
-)
+
+def _register(name: str, **kwargs: Any) -> None:
+    register(
+        name,
+        entry_point="worldmodel_env.envs.teco_env:TecoEnv",
+        vector_entry_point="worldmodel_env.envs.teco_vector:TecoVectorEnv",
+        max_episode_steps=300,
+        kwargs=kwargs,
+    )
+
+
+_register("TecoMaze-v0", world="maze", action_meanings=["turn left", "turn right", "forward"])
+# No world of these ships: `make` needs world=.
+_register("TecoDMLab-v0")
+_register("TecoMinecraft-v0")
+_register("TecoHabitat-v0")
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,8 @@ EXTRAS = {
     "maze": ("vizdoom", "opencv-python-headless"),
     "train": ("joblib", "matplotlib", "av"),
     "human": ("pygame-ce",),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("openvino",),
     "sb3": ("stable-baselines3",),
 }
 TOP_LEVEL = ("simulators", "agents", "exporters")
@@ -56,7 +58,9 @@ def _processor() -> Iterator[str]:
 
 def _worlds() -> Iterator[str]:
     from worldmodel_env.errors import InputError
+    from worldmodel_env.imagination.backend import fastest
     from worldmodel_env.imagination.world import World, shipped_worlds
+    from worldmodel_env.precision import resolve_device
 
     for name in shipped_worlds():
         try:
@@ -65,6 +69,11 @@ def _worlds() -> Iterator[str]:
             yield f"[ ] world {name}: {error}"
         else:
             yield f"[x] world {name}: {len(world.starts)} starts, checksums right"
+            backend = fastest(world)
+            if backend == "torch" and resolve_device().type == "cpu":
+                yield f"[ ] world {name} runs in torch; faster after `worldmodel export --world {name}`"
+            else:
+                yield f"[x] world {name} runs in {backend}"
 
 
 def _metrics() -> Iterator[str]:

@@ -53,6 +53,18 @@ def test_checker_finds_nothing():
         check_env(gymnasium.make("TecoMaze-v0", render_mode="rgb_array").unwrapped)
 
 
+def test_a_batch_of_it():
+    envs = gymnasium.make_vec("TecoMaze-v0", num_envs=4, render_mode="rgb_array")
+    first, info = envs.reset(seed=0)
+    assert len(np.unique(first, axis=0)) == len(set(info["start"].tolist())) == 4
+    for _ in range(5):
+        frames, *_ = envs.step([LEFT, RIGHT, FORWARD, FORWARD])
+    assert frames in envs.observation_space
+    assert envs.get_keys_to_action()[ord("w"),] == FORWARD
+    single = gymnasium.make("TecoMaze-v0")
+    assert single.reset(seed=2)[1]["start"] == info["start"][2]
+
+
 def sharpness(frames: np.ndarray) -> np.ndarray:
     """Mean difference of neighbouring pixels of each frame (N, H, W, 3)."""
     return np.abs(np.diff(frames.astype(np.float32), axis=2)).mean((1, 2, 3))

@@ -135,7 +135,7 @@ def test_bad_seed(nano_env):
 @pytest.mark.parametrize(
     ("kwargs", "words"),
     [
-        ({"backend": "openvino"}, "'openvino'.*'auto', 'torch'"),
+        ({"backend": "jax"}, "'jax'.*'auto', 'torch'"),
         ({"precision": "fp16"}, "'fp16'.*auto, fp32, bf16"),
         ({"device": "gpu7"}, "'gpu7'.*'cpu'"),
         ({"threads": 0}, "threads is 0"),

@@ -28,6 +28,12 @@ def rollout(world):
         frame, reward, terminated, _, info = env.step(t % 3)
         digest.update(frame.tobytes() + repr((reward, terminated, sorted(info.items()))).encode())
     digest.update(env.reset()[0].tobytes())
+    envs = gymnasium.make_vec("TecoMaze-v0", num_envs=3, world=world, max_episode_steps=5)
+    digest.update(envs.reset(seed=11)[0].tobytes())
+    for t in range(12):
+        frames, rewards, terminated, truncated, info = envs.step([t % 3] * 3)
+        digest.update(frames.tobytes() + rewards.tobytes() + info["start"].tobytes())
+    digest.update(envs.fork(2, fresh_noise=True).step([0] * 6)[0].tobytes())
     return digest.hexdigest()
 """
 
@@ -121,7 +127,7 @@ FRAME = np.zeros((32, 32, 3), np.uint8)
         ({"start": 12}, "12.*0 to 11"),
         ({"start": -1}, "-1.*0 to 11"),
         ({"start": 1.0}, "1.0.*int"),
-        ({"start": 0, "context": ([FRAME], [])}, "both"),
+        ({"start": 0, "context": ([FRAME], [])}, "'start' and 'context'; give one"),
         ({"context": FRAME}, r"give \(frames, actions\)"),
         ({"context": (np.zeros((0, 32, 32, 3), np.uint8), [])}, "1 or more"),
         ({"context": (FRAME, [])}, r"\(32, 32, 3\), expected uint8 \(C, 32, 32, 3\)"),

@@ -98,7 +98,8 @@ class Imagination(nn.Module):
         Args:
             codes: (B, 2g, 2g) int64, as `vqgan.encode` gives them.
         """
-        _, cache, index = self._start(len(codes))
+        batch = codes.shape[0]  # len() would fix it in exported graphs
+        _, cache, index = self._start(batch)
         current = self.teco.vectors(codes)
         start = self.teco.encoder.start.expand_as(current)
         latent = self.teco.encoder(start, current)
@@ -106,7 +107,7 @@ class Imagination(nn.Module):
         if length := self.sampling.refill:
             state["clock"] = torch.ones_like(index)
             state["history"] = codes[:, None].expand(-1, length, -1, -1).contiguous()
-            state["taken"] = self.teco.action.zeros(len(codes), length, device=codes.device)
+            state["taken"] = self.teco.action.zeros(batch, length, device=codes.device)
         return state
 
     def first(self, noise: Tensor) -> Tensor:
@@ -121,7 +122,7 @@ class Imagination(nn.Module):
         Raises:
             InputError: the model has not learned it.
         """
-        teco, batch = self.teco, len(noise)
+        teco, batch = self.teco, noise.shape[0]
         if not teco.cfg.first_frame:
             raise InputError(
                 "this world cannot imagine a first frame (TecoConfig.first_frame is off); begin "

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.noise import uniform
-from worldmodel_env.imagination.step import Imagined, Sampling, State
+from worldmodel_env.imagination.step import Imagination, Imagined, Sampling, State
 from worldmodel_env.imagination.window import frames_seen, make_room
 from worldmodel_env.imagination.world import World
 from worldmodel_env.models.codebook import Codebook
@@ -23,11 +23,14 @@ class TorchBackend:
 
     Attributes:
         name: "torch".
+        precision: "fp32" or "bf16".
         device: where tensors live.
         dtype: of the weights: bfloat16 halves the time where the hardware multiplies it.
+        batch: None, for calls may have any number of rows.
     """
 
     name = "torch"
+    batch: int | None = None
 
     def __init__(
         self,
@@ -55,11 +58,9 @@ class TorchBackend:
             raise InputError(f"threads is {threads!r}; give a whole number, 1 or more.")
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(precision, self.device)
+        self.precision = "fp32" if self.dtype == torch.float32 else "bf16"
         self.threads = threads
-        self.model = world.imagination(sampling).to(self.device, self.dtype)
-        for module in self.model.modules():
-            if isinstance(module, Codebook):
-                module.float()  # nearest codes are decided by small differences
+        self.model = lowered(world.imagination(sampling), self.dtype).to(self.device)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "TorchBackend":
         # Environments are copied to plan ahead; their weights need not be.
@@ -109,7 +110,7 @@ class TorchBackend:
             shape = self.model.noise_shape
             count = int(np.prod(shape))
             noise = uniform(key, frames_seen(state), count).view(-1, *shape)
-            return self.model.step(make_room(self.model, state), self._tensor(action), noise)
+            return self._step(make_room(self.model, state), self._tensor(action), noise)
 
     @torch.no_grad()
     def observe(self, state: State, frames: NDArray[np.uint8], action: NDArray) -> State:
@@ -118,8 +119,23 @@ class TorchBackend:
             state = make_room(self.model, state)
             return self.model.observe(state, self._tensor(frames), self._tensor(action))
 
+    def _step(self, state: State, action: Tensor, noise: Tensor) -> tuple[State, Imagined]:
+        return self.model.step(state, action, noise)
+
     def _tensor(self, array: NDArray) -> Tensor:
         return torch.tensor(array, device=self.device)
+
+
+@torch.no_grad()
+def lowered(model: Imagination, dtype: torch.dtype) -> Imagination:
+    """The model with its weights in `dtype`; codebooks stay as they are, in float32."""
+    # Nearest codes are decided by small differences.
+    books = [module for module in model.modules() if isinstance(module, Codebook)]
+    exact = [book.weight.clone() for book in books]
+    model.to(dtype)
+    for book, weight in zip(books, exact, strict=True):
+        book.float().weight.copy_(weight)
+    return model
 
 
 @contextmanager

@@ -8,11 +8,22 @@ from torch import Tensor
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.step import Imagination, State
+from worldmodel_env.models.temporal import TemporalConfig
 
 
 def frames_seen(state: State) -> Tensor:
     """(B,) int64: frames that each row has been through, which counts its noise."""
     return state.get("clock", state["index"])
+
+
+def refuse_full(temporal: TemporalConfig, state: State) -> None:
+    """InputError if a row has filled the window of a model that knows no positions beyond it."""
+    if temporal.positions == "absolute" and bool((state["index"] >= temporal.window).any()):
+        raise InputError(
+            f"the roll-out has filled the model's window of {temporal.window} frames, beyond which "
+            "it knows no positions; end the episode there, or set sampling.refill to the number of "
+            "frames to read again."
+        )
 
 
 def make_room(model: Imagination, state: State) -> State:
@@ -32,11 +43,7 @@ def make_room(model: Imagination, state: State) -> State:
     if not bool(full.any()):
         return state
     if not model.sampling.refill:
-        raise InputError(
-            f"the roll-out has filled the model's window of {window} frames, beyond which it knows "
-            "no positions; end the episode there, or set sampling.refill to the number of frames "
-            "to read again."
-        )
+        refuse_full(model.teco.cfg.temporal, state)
     # The whole batch, so that a row's numbers do not depend on which others are full.
     history, taken = state["history"], state["taken"]
     fresh = model.begin(history[:, 0])
