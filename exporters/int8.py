@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from worldmodel_env.errors import InputError
-
 if TYPE_CHECKING:
     from onnx import NodeProto
 
@@ -58,20 +56,12 @@ def weights_in_8_bits(source: Path, target: Path) -> None:
 
 
 def products_in_8_bits(source: Path, target: Path) -> None:
-    """Let ONNX Runtime multiply matrices in int8, activations quantised as they come.
-
-    Raises:
-        InputError: the graph has loops, which the quantiser puts into the wrong order.
-    """
+    """Let ONNX Runtime multiply matrices in int8, activations quantised as they come."""
     import onnx
+    import onnx_ir
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(str(source))
-    if any(node.op_type == "Loop" for node in model.graph.node):
-        raise InputError(
-            f"{source} has a loop, which ONNX Runtime's quantiser cannot keep in order; use the "
-            "method 'weights', or export with steps=0."
-        )
     # Intermediate shapes that the exporter noted for other forms of a weight upset the quantiser.
     del model.graph.value_info[:]
     products = [node for node in model.graph.node if node.op_type == "MatMul"]
@@ -86,6 +76,9 @@ def products_in_8_bits(source: Path, target: Path) -> None:
         )
     finally:
         logging.disable(logging.NOTSET)
+    quantised = onnx_ir.load(target)
+    quantised.graph.sort()  # the quantiser forgets what loops read from outside
+    onnx_ir.save(quantised, target)
 
 
 METHODS = {"weights": weights_in_8_bits, "products": products_in_8_bits}

@@ -71,7 +71,8 @@ def _worlds() -> Iterator[str]:
             yield f"[x] world {name}: {len(world.starts)} starts, checksums right"
             backend = fastest(world)
             if backend == "torch" and resolve_device().type == "cpu":
-                yield f"[ ] world {name} runs in torch; faster after `worldmodel export --world {name}`"
+                command = f"worldmodel export --world {name}"
+                yield f"[ ] world {name} runs in torch; faster once exported: `{command}`"
             else:
                 yield f"[x] world {name} runs in {backend}"
 

@@ -1,5 +1,7 @@
 """Stable-Baselines3's PPO learns in imagination: N worlds, one batch (docs/rl-libraries.md)."""
 
+from typing import Any
+
 import gymnasium
 import tyro
 from stable_baselines3 import PPO
@@ -28,7 +30,7 @@ def main(
         rollout: steps of each world between two updates.
         seed: of the worlds and the networks.
     """
-    settings = {"world": world, "max_episode_steps": max_episode_steps}
+    settings: dict[str, Any] = {"world": world, "max_episode_steps": max_episode_steps}
     worlds = gymnasium.make_vec("TecoMaze-v0", num_envs, autoreset_mode="SameStep", **settings)
     env = VecMonitor(Sb3VecEnv(worlds))
     model = PPO(

@@ -50,7 +50,7 @@ def main(
         seed: of the worlds and the networks.
     """
     torch.manual_seed(seed)
-    settings = {"world": world, "max_episode_steps": max_episode_steps}
+    settings: dict[str, Any] = {"world": world, "max_episode_steps": max_episode_steps}
     envs = DummyVectorEnv([lambda: gymnasium.make("TecoMaze-v0", **settings)] * num_envs)
     envs.seed(seed)
     trunk, actions = Trunk(), envs.action_space[0]

@@ -1,5 +1,7 @@
 """TorchRL's PPO learns in imagination: N worlds, one batch (docs/rl-libraries.md)."""
 
+from typing import Any
+
 import gymnasium
 import torch
 import tyro
@@ -27,7 +29,7 @@ def main(world: str = "maze", num_envs: int = 16, max_episode_steps: int = 300,
         seed: of the worlds and the networks.
     """
     torch.manual_seed(seed)
-    settings = {"world": world, "max_episode_steps": max_episode_steps}
+    settings: dict[str, Any] = {"world": world, "max_episode_steps": max_episode_steps}
     worlds = gymnasium.make_vec("TecoMaze-v0", num_envs, autoreset_mode="Disabled", **settings)
     images = Compose(ToTensorImage(in_keys=["observation"]), InitTracker(), RewardSum())
     env = TransformedEnv(GymWrapper(worlds, categorical_action_encoding=True), images)

@@ -80,23 +80,3 @@ def test_only_fp32_is_quantised(made, nano_world, tmp_path, lenient):
     quantise(made.folder, tmp_path / "8", str(nano_world), frames=2, worlds=1)
     with pytest.raises(InputError, match=r"is in int8; quantise an export in 'fp32'"):
         quantise(tmp_path / "8", tmp_path / "again", str(nano_world))
-
-
-def test_loops_cannot_be_quantised_by_products(tmp_path):
-    from onnx import TensorProto, helper
-
-    def scalar(name, kind):
-        return helper.make_tensor_value_info(name, kind, [])
-
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Identity", ["x"], ["y"])],
-        "body",
-        [scalar("i", TensorProto.INT64), scalar("c", TensorProto.BOOL), scalar("x", 1)],
-        [scalar("d", TensorProto.BOOL), scalar("y", 1)],
-    )
-    loop = helper.make_node("Loop", ["n", "", "a"], ["b"], body=body)
-    inputs = [scalar("n", TensorProto.INT64), scalar("a", 1)]
-    graph = helper.make_graph([loop], "loop", inputs, [scalar("b", 1)])
-    onnx.save(helper.make_model(graph), str(tmp_path / "loop.onnx"))
-    with pytest.raises(InputError, match="has a loop"):
-        int8.products_in_8_bits(tmp_path / "loop.onnx", tmp_path / "out.onnx")

@@ -100,14 +100,14 @@ class Sb3VecEnv(VecEnv):
         obs, rew, term, trunc, info = self.env.step(self.actions)
         infos = [_row(info, i) for i in range(self.num_envs)]
         done = term | trunc
-        ended = np.flatnonzero(done)
-        if self._resets and len(ended):
+        ended = np.flatnonzero(done).tolist()
+        if self._resets and ended:
             last = obs
             obs, info = self.env.reset(options={"reset_mask": done})
             for i in ended:
                 infos[i]["terminal_observation"] = last[i]
                 self.reset_infos[i] = _row(info, i)
-        elif len(ended):
+        elif ended:
             for i in ended:
                 final, told = infos[i].pop("final_obs"), infos[i].pop("final_info")
                 self.reset_infos[i] = infos[i]
@@ -122,7 +122,8 @@ class Sb3VecEnv(VecEnv):
 
     def get_images(self) -> list[NDArray | None]:
         """The present frames, enlarged; None without a render mode."""
-        return list(self.env.render() or [None] * self.num_envs)
+        frames: Any = self.env.render()  # Gymnasium types it for all render modes at once
+        return [None] * self.num_envs if frames is None else list(frames)
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute of each environment; most are the batch's, and so the same for all."""
