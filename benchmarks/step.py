@@ -1,7 +1,8 @@
 """Speed of a step on one core, by backend: `python -m benchmarks.step`.
 
 Steps batches of worlds in every backend that runs here, in turn, so that all meet the same load,
-and measures what this machine's matrix products reach at the model's own shapes. Rates are medians.
+and measures what this machine's matrix products reach at the model's own shapes. Rates are medians;
+CPU time, of which the shares are taken, does not count other programs.
 """
 
 import json
@@ -45,23 +46,25 @@ class Runner:
     state: State
     action: NDArray
     key: torch.Tensor
-    seconds: list[float] = field(default_factory=list)
+    turns: list[tuple[float, float]] = field(default_factory=list)
 
-    def step(self) -> float:
-        """Step once; the seconds it took."""
-        began = time.perf_counter()
+    def step(self) -> tuple[float, float]:
+        """Step once; the seconds and CPU seconds it took."""
+        began, began_cpu = time.perf_counter(), time.process_time()
         self.state, _ = self.backend.step(self.state, self.action, self.key)
-        return time.perf_counter() - began
+        return time.perf_counter() - began, time.process_time() - began_cpu
 
     def turn(self) -> None:
         """Step for a while and note the mean seconds of a step."""
-        steps = max(2, round(SECONDS / self.step()))
-        self.seconds.append(float(np.mean([self.step() for _ in range(steps)])))
+        steps = max(2, round(SECONDS / self.step()[0]))
+        wall, cpu = np.mean([self.step() for _ in range(steps)], 0)
+        self.turns.append((float(wall), float(cpu)))
 
     @property
-    def median(self) -> float:
-        """Seconds of a step."""
-        return float(np.median(self.seconds))
+    def medians(self) -> tuple[float, float]:
+        """Seconds and CPU seconds of a step."""
+        wall, cpu = np.median(self.turns, 0)
+        return float(wall), float(cpu)
 
 
 def open_all(world: World, batch: int, compiled: bool) -> dict[str, Runner]:
@@ -97,11 +100,11 @@ def measure(world: World, batch: int, turns: int, compiled: bool) -> dict[str, f
     }
     for name, runner in runners.items():
         prefix = f"{name}, {worlds}"
-        results[f"{prefix}, ms a frame"] = 1e3 * runner.median / batch
-        results[f"{prefix}, frames/s"] = batch / runner.median
-        results[f"{prefix}, GFLOP/s"] = gemms.flops / runner.median / 1e9
-        share = floor[runner.backend.precision] / runner.median
-        results[f"{prefix}, % of the GEMM rate at its shapes"] = 100 * share
+        wall, cpu = runner.medians
+        results[f"{prefix}, frames/s"] = batch / wall
+        results[f"{prefix}, ms a frame"] = 1e3 * wall / batch
+        results[f"{prefix}, CPU ms a frame"] = 1e3 * cpu / batch
+        results[f"{prefix}, % of the GEMM rate"] = 100 * floor[runner.backend.precision] / cpu
     results[f"GFLOP a frame, {worlds}"] = gemms.flops / batch / 1e9
     return results
 
