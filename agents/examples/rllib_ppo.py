@@ -62,9 +62,9 @@ def main(
     ray.init(include_dashboard=False)
     algorithm = config.build_algo()
     for update in range(steps // batch):
-        told = algorithm.train()["env_runners"]
-        mean = told.get("episode_return_mean", float("nan"))
-        print(f"{(update + 1) * batch} steps, return of the last episodes: {mean:.3f}", flush=True)
+        told = algorithm.train()["env_runners"].get("episode_return_mean")
+        recent = "none yet" if told is None or np.isnan(told) else f"{told:.3f}"
+        print(f"{(update + 1) * batch} steps, return of the last episodes: {recent}", flush=True)
     episodes = algorithm.env_runner.sample(num_episodes=num_envs, explore=True)
     mean = np.mean([episode.get_return() for episode in episodes])
     algorithm.stop()

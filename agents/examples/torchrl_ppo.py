@@ -1,7 +1,5 @@
 """TorchRL's PPO learns in imagination: N worlds, one batch (docs/rl-libraries.md)."""
 
-from typing import Any
-
 import gymnasium
 import torch
 import tyro
@@ -29,8 +27,8 @@ def main(world: str = "maze", num_envs: int = 16, max_episode_steps: int = 300,
         seed: of the worlds and the networks.
     """
     torch.manual_seed(seed)
-    settings: dict[str, Any] = {"world": world, "max_episode_steps": max_episode_steps}
-    worlds = gymnasium.make_vec("TecoMaze-v0", num_envs, autoreset_mode="Disabled", **settings)
+    worlds = gymnasium.make_vec("TecoMaze-v0", num_envs, autoreset_mode="Disabled", world=world,
+                                max_episode_steps=max_episode_steps)  # fmt: skip
     images = Compose(ToTensorImage(in_keys=["observation"]), InitTracker(), RewardSum())
     env = TransformedEnv(GymWrapper(worlds, categorical_action_encoding=True), images)
     env.set_seed(seed)

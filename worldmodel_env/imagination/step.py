@@ -206,10 +206,17 @@ def _next(state: State, cache: Tensor, latent: Tensor, codes: Tensor, action: Te
 
 
 def _imagined(frame: Tensor, outcome: Outcome, logits: Tensor) -> Imagined:
-    logprob = logits.log_softmax(-1)
     return Imagined(
         frame=frame,
         reward=outcome.expected_reward(),
         termination=outcome.termination.float().sigmoid(),
-        surprise=-(logprob.exp() * logprob).sum(-1).mean((1, 2)),
+        surprise=_entropy(logits).mean((1, 2)),
     )
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    """(..., K) -> (...), nats; with a single exponential, which a step notices."""
+    centred = logits - logits.amax(-1, keepdim=True)
+    weight = centred.exp()
+    total = weight.sum(-1)
+    return total.log() - (weight * centred).sum(-1) / total

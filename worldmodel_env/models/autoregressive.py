@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldmodel_env.models.prior import CodeTransformer
-from worldmodel_env.models.sampling import Sampling, draw
+from worldmodel_env.models.sampling import Sampling, at, draw, repeat
 
 
 class Autoregressive(CodeTransformer):
@@ -61,8 +61,11 @@ class Autoregressive(CodeTransformer):
         """
         codes = torch.zeros(h.shape[0], self.grid**2, dtype=torch.int64, device=h.device)
         places = torch.arange(codes.shape[1], device=h.device)
-        for place in range(codes.shape[1]):
-            logits = self(codes.view(-1, self.grid, self.grid), h)[:, place : place + 1].float()
-            drawn, _ = draw(logits, uniform[:, place, 0, place : place + 1], sampling)
-            codes = torch.where(places == place, drawn, codes)
-        return codes.view(-1, self.grid, self.grid)
+
+        def draw_next(place: Tensor, codes: Tensor) -> Tensor:
+            logits = at(self(codes.view(-1, self.grid, self.grid), h), place, 1)[:, None].float()
+            noise = at(at(uniform, place, 1)[:, 0], place, 1)
+            drawn, _ = draw(logits, noise[:, None], sampling)
+            return torch.where(places == place, drawn, codes)
+
+        return repeat(codes.shape[1], draw_next, codes).view(-1, self.grid, self.grid)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldmodel_env.models.prior import CodeTransformer
-from worldmodel_env.models.sampling import Sampling, draw, gumbel, ranks
+from worldmodel_env.models.sampling import Sampling, at, draw, gumbel, ranks, repeat
 
 
 class Maskgit(CodeTransformer):
@@ -80,25 +80,33 @@ class Maskgit(CodeTransformer):
     def _surest_first(self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling) -> Tensor:
         """Fill masked codes, most confident first; the cosine schedule says how many a pass."""
         n = codes.shape[1]
-        for step in range(how.steps):
-            logits = self._look(codes, h)
-            drawn, confidence = draw(logits, uniform[:, step, 0], how)
-            chance = how.temperature * (1 - (step + 1) / how.steps)
-            confidence = confidence + chance * gumbel(uniform[:, step, 1])
+        done = [(step + 1) / how.steps for step in range(how.steps)]
+        chances = torch.tensor([how.temperature * (1 - d) for d in done], device=h.device)
+        keeps = torch.tensor(
+            [n - math.floor(n * math.cos(math.pi / 2 * d)) for d in done], device=h.device
+        )
+
+        def fill(step: Tensor, codes: Tensor) -> Tensor:
+            noise = at(uniform, step, 1)
+            drawn, confidence = draw(self._look(codes, h), noise[:, 0], how)
+            confidence = confidence + at(chances, step) * gumbel(noise[:, 1])
             known = codes != self.n_codes
             rank = ranks(confidence.masked_fill(known, math.inf))
-            keep = n - math.floor(n * math.cos(math.pi / 2 * (step + 1) / how.steps))
-            codes = torch.where(known, codes, torch.where(rank < keep, drawn, codes))
-        return codes
+            return torch.where(known, codes, torch.where(rank < at(keeps, step), drawn, codes))
+
+        return repeat(how.steps, fill, codes)
 
     def _by_groups(self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling) -> Tensor:
         """Draw every code once, in a random partition into `steps` groups, given all the others."""
         group = ranks(uniform[:, 0, 1]) * how.steps // codes.shape[1]
-        for step in range(how.steps):
+
+        def draw_group(step: Tensor, codes: Tensor) -> Tensor:
             now = group == step
             logits = self._look(codes.masked_fill(now, self.n_codes), h)
-            codes = torch.where(now, draw(logits, uniform[:, step, 0], how)[0], codes)
-        return codes
+            drawn, _ = draw(logits, at(uniform, step, 1)[:, 0], how)
+            return torch.where(now, drawn, codes)
+
+        return repeat(how.steps, draw_group, codes)
 
     def _look(self, codes: Tensor, h: Tensor) -> Tensor:
         return self(codes.view(-1, self.grid, self.grid), h).float()

@@ -1,6 +1,7 @@
 """How the latent codes of an imagined frame are drawn from the prior."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -82,6 +83,28 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
         threshold = uniform[..., None] * cdf[..., -1:]
         codes = (cdf < threshold).sum(-1).clamp_max(logits.shape[-1] - 1)
     return codes, logprob.gather(-1, codes[..., None])[..., 0]
+
+
+def repeat(count: int, body: Callable[[Tensor, Tensor], Tensor], codes: Tensor) -> Tensor:
+    """`codes = body(i, codes)` for the scalars i = 0 .. count - 1; one Loop in exported graphs.
+
+    Unrolled, a graph of eight passes takes twice as long to export and to load, and steps slower.
+    """
+    first = torch.zeros((), dtype=torch.int64, device=codes.device)
+    if torch.compiler.is_exporting():
+        from torch._higher_order_ops import while_loop
+
+        return while_loop(
+            lambda i, _: i < count, lambda i, codes: (i + 1, body(i, codes)), (first, codes)
+        )[1]
+    for i in range(count):
+        codes = body(first + i, codes)
+    return codes
+
+
+def at(x: Tensor, i: Tensor, dim: int = 0) -> Tensor:
+    """The `i`-th slice of `x`, for a scalar that only the running graph knows."""
+    return x.index_select(dim, i.view(1)).squeeze(dim)
 
 
 def ranks(x: Tensor) -> Tensor:
