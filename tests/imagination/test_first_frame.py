@@ -12,8 +12,9 @@ from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.step import Imagination, Sampling
 from worldmodel_env.imagination.torch_backend import TorchBackend
 from worldmodel_env.models.teco import NO_FRAME, Teco
+from worldmodel_env.training.encoded import encode
 from worldmodel_env.training.recipes import LossConfig
-from worldmodel_env.training.teco_loss import encode, teco_losses
+from worldmodel_env.training.teco_loss import teco_losses
 
 
 def model(steps: int = 2, *, first_frame: bool = True) -> Imagination:

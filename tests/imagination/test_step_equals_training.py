@@ -7,7 +7,7 @@ import torch
 from nano import SPACES, make_nano
 
 from worldmodel_env.data.clips import Clips
-from worldmodel_env.training.teco_loss import encode
+from worldmodel_env.training.encoded import encode
 
 WINDOW = 6
 

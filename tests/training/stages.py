@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from worldmodel_env.imagination.world import World
 from worldmodel_env.presets import load_preset
 from worldmodel_env.training import trainer
 from worldmodel_env.training.budget import Budget
@@ -32,6 +33,7 @@ def train(
     seed: int = 0,
     preset: str = "nano",
     compute: Compute = Compute(precision="fp32"),  # noqa: B008  frozen
+    begin_with: World | None = None,
     **training: Any,
 ) -> Path:
     """Train `vqgan` or `teco`; `training` replaces fields of the recipe."""
@@ -51,6 +53,7 @@ def train(
         budget=budget,
         seed=seed,
         compute=compute,
+        begin_with=begin_with,
     )
 
 

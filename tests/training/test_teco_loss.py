@@ -13,8 +13,9 @@ from worldmodel_env.data.clips import Clips
 from worldmodel_env.models.actions import ActionConfig
 from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.presets import load_preset
+from worldmodel_env.training.encoded import Encoded, encode
 from worldmodel_env.training.recipes import LossConfig
-from worldmodel_env.training.teco_loss import Encoded, diagnostics, encode, teco_losses
+from worldmodel_env.training.teco_loss import diagnostics, teco_losses
 
 CONFIG = replace(load_preset("nano").teco, actions=ActionConfig.of(spaces.Discrete(3)))
 PLAIN = replace(CONFIG, z_dropout=0.0, code_noise=0.0, local_skip=False, codebook_logits=False)

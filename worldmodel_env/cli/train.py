@@ -93,6 +93,8 @@ def train_teco(
     distributed: Literal["none", "ddp", "fsdp"] = "none",
     learning_rate: float | None = None,
     average: float | None = None,
+    self_resampling: float | None = None,
+    begin_with: str | None = None,
     name: str | None = None,
     skip_corrupt: bool = False,
 ) -> None:
@@ -116,11 +118,15 @@ def train_teco(
         learning_rate: the peak, instead of the preset's.
         average: decay of an exponential mean of the weights, which then becomes the world; such as
             0.999. 0 keeps none.
+        self_resampling: share of the frames that the model reads as it predicts them itself, so
+            that it learns to recover from its mistakes, instead of the preset's.
+        begin_with: a world, by name or folder, whose tokenizer and weights to begin with.
         name: the world's name; the preset's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
     from dataclasses import replace
 
+    from worldmodel_env.imagination.world import World
     from worldmodel_env.presets import load_preset
     from worldmodel_env.training.budget import Budget
     from worldmodel_env.training.compute import Compute
@@ -134,6 +140,9 @@ def train_teco(
         training = replace(training, learning_rate=learning_rate)
     if average is not None:
         training = replace(training, average_decay=average)
+    if self_resampling is not None:
+        loss = replace(training.loss, self_resampling=self_resampling)
+        training = replace(training, loss=loss)
     set_threads(threads)
     path = train(
         chosen.teco,
@@ -144,6 +153,7 @@ def train_teco(
         budget=Budget(steps, minutes),
         seed=seed,
         compute=Compute(device, precision, accumulate, recompute, compile, distributed),
+        begin_with=World.load(begin_with) if begin_with else None,
         skip_corrupt=skip_corrupt,
     )
     if not is_leader():

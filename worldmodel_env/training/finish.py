@@ -77,6 +77,7 @@ def save_world(
         "train_frames": sum(ref.total_steps + 1 for ref in train),
         **{f"tokenizer_{k}": round(vqgan.counters[k]) for k in ("step", "seconds", "seed")},
         **{f"world_model_{k}": round(teco.counters[k]) for k in ("step", "seconds", "seed")},
+        **({"begun_with": begun} if (begun := teco.counters.get("begun_with")) else {}),
         "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
         "versions": {p: version(p) for p in ("worldmodel-env", "torch", "numpy")},

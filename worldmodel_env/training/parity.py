@@ -17,9 +17,9 @@ from worldmodel_env.data.clips import Clips
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.reference import load_reference, reference_heads
 from worldmodel_env.models.teco import Teco
+from worldmodel_env.training.encoded import Encoded, encode
 from worldmodel_env.training.parity_file import ParityFile
 from worldmodel_env.training.recipes import LossConfig
-from worldmodel_env.training.teco_loss import Encoded, encode
 
 TOLERANCE = 1e-4
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from worldmodel_env.errors import InputError
 from worldmodel_env.models.discriminator import DiscriminatorConfig
 
 
@@ -112,6 +113,10 @@ class LossConfig:
             drawn with replacement from one number too many, which counts as the last frame.
         actions_ahead: frames that the actions run ahead: with 1, the transition t to t+1 is given
             actions[t+1], as the reference trained on DMLab. 0 is right, and what imagination needs.
+        self_resampling: share of the clips' frames that are replaced by the model's own
+            predictions before it reads them (`training/self_resampling.py`); what is predicted
+            stays the recording. It teaches a model to recover from its mistakes, in worlds where
+            the recorded frame is still what must come next.
         label_smoothing: of the decoder's cross-entropy.
         action_dropout: share of clips whose actions are hidden.
         prior_weight: of the prior's cross-entropy (per latent position, times their number).
@@ -122,11 +127,19 @@ class LossConfig:
     drop_loss: float = 0.9
     drop_loss_frames: Literal["per_clip", "shared_with_repeats"] = "per_clip"
     actions_ahead: int = 0
+    self_resampling: float = 0.0
     label_smoothing: float = 0.01
     action_dropout: float = 0.0
     prior_weight: float = 1.0
     commitment_weight: float = 0.25
     outcome_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is none (InputError)."""
+        if not 0 <= self.self_resampling <= 1:
+            raise InputError(
+                f"self_resampling is {self.self_resampling}; give a share from 0 to 1."
+            )
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,14 @@ from worldmodel_env.data.clips import Clips, sample_clips
 from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.evaluation.figure import require_figures
+from worldmodel_env.imagination.world import World
 from worldmodel_env.models.blocks import TecoResBlock
 from worldmodel_env.models.initialise import initialise_as_published
 from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.models.temporal import Layer
 from worldmodel_env.models.vqgan import VqganConfig
 from worldmodel_env.precision import autocast, resolve_device, resolve_dtype
+from worldmodel_env.training.begin_with import identity, take_tokenizer, take_weights
 from worldmodel_env.training.budget import Budget
 from worldmodel_env.training.checkpoint import Part
 from worldmodel_env.training.compute import Compute, prepare_blocks
@@ -51,6 +53,7 @@ def train_teco(
     budget: Budget,
     seed: int = 0,
     compute: Compute = Compute(),  # noqa: B008  frozen
+    begin_with: World | None = None,
     skip_corrupt: bool = False,
 ) -> Path:
     """Train a world model on a trained tokenizer's codes, or resume the training in `out`.
@@ -64,14 +67,15 @@ def train_teco(
         budget: when to stop; part of the schedule, so a resumed run should name the same.
         seed: of the weights, the order of the clips and the training noise.
         compute: on what, and in how many processes.
+        begin_with: a world whose tokenizer and weights to begin with, instead of random ones.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
         The checkpoint's path.
 
     Raises:
-        InputError: unusable data, no tokenizer, another run's checkpoint, or a loss that is not
-            finite.
+        InputError: unusable data, no tokenizer, a world of other sizes, another run's checkpoint,
+            or a loss that is not finite.
     """
     require_figures()
     require_tensorboard()
@@ -82,18 +86,23 @@ def train_teco(
     device = resolve_device(compute.device)
     dtype = resolve_dtype(compute.precision, device)
     with join(compute.distributed, device) as team:
-        tokenizer = load_tokenizer(out, vqgan).to(device)
         with team.leader_first():
+            if begin_with:
+                take_tokenizer(begin_with, vqgan, out)
+            tokenizer = load_tokenizer(out, vqgan).to(device)
             codes = encode_sets(tokenizer, dataset, out / "codes", dtype)
         torch.manual_seed(seed)
         model = Teco(config)
         if training.initial_weights == "published":
             initialise_as_published(model)
         model.code_vectors.copy_(tokenizer.codebook.vectors())
+        if begin_with:
+            take_weights(begin_with, model)
         held_out = HeldOut(codes["validation"], dataset, tokenizer, training, dtype)
         stage = TecoStage(
             model.to(device), training, codes["train"], held_out,
             folder=out / STAGE, budget=budget, seed=seed, compute=compute, team=team,
+            begun_with=identity(begin_with),
         )  # fmt: skip
         return train(stage, out / STAGE, budget, training, team).path
 
@@ -115,6 +124,7 @@ class TecoStage:
         seed: int,
         compute: Compute,
         team: Team,
+        begun_with: str = "",
     ) -> None:
         """Prepare a model, on its device, for training on `codes`."""
         self.training, self.codes, self.held_out = training, codes, held_out
@@ -139,7 +149,8 @@ class TecoStage:
         self.frames = training.batch_size * training.clip
         # Codes of another tokenizer would mean nothing to the model.
         self.same: Mapping[str, Any] = {
-            "seed": seed, "tokenizer": codes.key["tokenizer"], "train_data": codes.key["data"]
+            "seed": seed, "tokenizer": codes.key["tokenizer"], "train_data": codes.key["data"],
+            "begun_with": begun_with,
         }  # fmt: skip
         self.parts: Mapping[str, Part] = {"model": model, "optimizer": self.optimizer}
         if self.average is not None:
@@ -186,6 +197,8 @@ class TecoStage:
         """Start the latent codebook from data, later move its unused codes."""
         codebook = self.model.codebook.codebook
         codebook.track(self.team.gather(codes))
+        if step == 0 and self.same["begun_with"]:
+            return  # the codes have their places
         if step == 0 or (progress < 0.5 and step % self.training.restart_every == 0):
             latents = self.team.gather(projected)
             averaged = self.average.state_dict() if self.average is not None else {}

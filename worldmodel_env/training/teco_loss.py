@@ -1,7 +1,5 @@
 """TECO's training loss on a batch of clips, with DropLoss (TECO sections 3.4 and 1.8)."""
 
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,95 +9,9 @@ from worldmodel_env.models.codebook import perplexity
 from worldmodel_env.models.heads import outcome_losses
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.models.teco import NO_FRAME, Teco
+from worldmodel_env.training.encoded import Encoded, encode, posterior
 from worldmodel_env.training.recipes import LossConfig
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A batch of clips after the recurrent half of the model; N = B * P predicted frames.
-
-    P is T-1, or T for a model that predicts the first frame as well.
-
-    Attributes:
-        h: (N, e, g, g) temporal features of the predicted frames, without the local path.
-        z: (N, e, g, g) posterior latents of the same frames.
-        z_codes: (N, g, g) int64.
-        target: (N, 2g, 2g) int64 VQ-GAN codes of the same frames.
-        previous: (N, 2g, 2g) codes of the frames before; `NO_FRAME` before the first.
-        action: (N, A) vectors of the actions between; the null vector before the first.
-        valid: (N,) bool, False in padding.
-        losses: commitment and codebook terms.
-        projected: (M, code_dim) latents before quantisation, for the codebook's upkeep.
-    """
-
-    h: Tensor
-    z: Tensor
-    z_codes: Tensor
-    target: Tensor
-    previous: Tensor
-    action: Tensor
-    valid: Tensor
-    losses: dict[str, Tensor]
-    projected: Tensor
-
-    def select(self, index: Tensor) -> tuple[Tensor, ...]:
-        """h, z, z_codes, target, previous, action of the frames in `index`."""
-        parts = (self.h, self.z, self.z_codes, self.target, self.previous, self.action)
-        return tuple(part[index] for part in parts)
-
-
-def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
-    """Encoder, latent codebook and temporal transformer over whole clips.
-
-    Args:
-        model: the world model.
-        clips: codes (B, T, 2g, 2g) with actions or without.
-        known: (B,) or (B, T-1) bool; False hides a clip's actions, or one of them.
-    """
-    b, t = clips.codes.shape[:2]
-    x = model.vectors(clips.codes.flatten(0, 1))
-    x = x.unflatten(0, (b, t))
-    start = model.encoder.start.expand(b, 1, -1, -1, -1)
-    before = torch.cat([start, x[:, :-1]], 1)
-    latents = model.encoder(before.flatten(0, 1), x.flatten(0, 1))
-    z, quantised = model.codebook(latents)
-    latents, z = latents.unflatten(0, (b, t)), z.unflatten(0, (b, t))
-    # Frame 0 is context, never predicted: it need not fit the codebook.
-    past = torch.cat([latents[:, :1], z[:, 1:-1]], 1)
-
-    if clips.actions is None:
-        action = model.action.null.expand(b, t - 1, -1)
-    else:
-        shown = None if known is None else known.reshape(b, -1).expand(b, t - 1)
-        action = model.action(clips.actions, shown)
-    tokens = model.tokens(past.flatten(0, 1), action.flatten(0, 1)).unflatten(0, (b, t - 1))
-    sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
-    begin = 0 if model.cfg.first_frame else 1
-    h = model.latent_map(model.temporal(sequence)[:, begin:].flatten(0, 1))
-    previous = clips.codes[:, :-1]
-    if model.cfg.first_frame:
-        previous = F.pad(previous, (0, 0, 0, 0, 1, 0), value=NO_FRAME)
-        action = torch.cat([model.action.null.to(action.dtype).expand(b, 1, -1), action], 1)
-
-    weight = clips.valid.flatten().float() / clips.valid.sum()
-    losses = {
-        "commitment": (quantised.commitment.mean((1, 2)) * weight).sum(),
-        "codebook": (quantised.codebook.mean((1, 2)) * weight).sum(),
-    }
-    codes = quantised.codes.unflatten(0, (b, t))
-    return Encoded(
-        h=h,
-        z=z[:, begin:].flatten(0, 1),
-        z_codes=codes[:, begin:].flatten(0, 1),
-        target=clips.codes[:, begin:].flatten(0, 1),
-        previous=previous.flatten(0, 1),
-        action=action.flatten(0, 1),
-        valid=clips.valid[:, begin:].flatten(),
-        losses=losses,
-        projected=model.codebook.project(latents.flatten(0, 1)[clips.valid.flatten()])
-        .detach()
-        .flatten(0, 2),
-    )
+from worldmodel_env.training.self_resampling import chosen_frames, self_resampled
 
 
 def teco_losses(
@@ -132,7 +44,12 @@ def teco_losses(
         return torch.rand((b, *shape), generator=generator).to(place)
 
     known = uniform() >= config.action_dropout
-    encoded = encode(model, part, known[rows])
+    seen = part
+    if config.self_resampling:
+        frames = chosen_frames(clips, config.self_resampling, uniform(t - 1))
+        noise = uniform(frames.shape[1], 2, cfg.grid**2)
+        seen = self_resampled(model, part, known[rows], frames[rows], noise[rows])
+    encoded = encode(model, seen, known[rows])
     valid = clips.valid[:, 0 if cfg.first_frame else 1 :]
     order = _decoded_frames(valid, config, generator)
     n = order.shape[1]
@@ -142,6 +59,9 @@ def teco_losses(
     first = valid.shape[1] * torch.arange(len(part.codes), device=place)
     index = (order[rows] + first[:, None]).flatten()
     h, z, z_codes, target, previous, action = encoded.select(index)
+    if config.self_resampling:  # what was read need not be what is to come
+        target = part.codes[:, -valid.shape[1] :].flatten(0, 1)[index]
+        z, z_codes = posterior(model, previous, target)
 
     if cfg.code_noise:
         rate = cfg.code_noise * uniform(n, 1, 1)
