@@ -307,3 +307,23 @@ def test_diagnostics_tell_a_decoder_that_ignores_h() -> None:
     result = diagnostics(model, make_clips(), torch.Generator().manual_seed(0))
     assert result["ce_shuffled_h"] == pytest.approx(result["ce_posterior"], rel=1e-5)
     assert result["ce_null"] != pytest.approx(result["ce_posterior"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"local_skip": False},
+        {"first_frame": True},
+        {"conditional_encoder": False},
+        {"conditional_encoder": False, "first_frame": True},
+        {"conditional_encoder": False, "first_frame": True, "local_skip": False},
+    ],
+    ids=lambda change: ", ".join(change) or "nano",
+)
+def test_every_trainable_parameter_has_a_gradient(change: dict[str, bool]) -> None:
+    """Processes that train together wait for each of them."""
+    model = build(replace(CONFIG, **change))
+    loss(model, make_clips())["loss"].backward()
+    without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []

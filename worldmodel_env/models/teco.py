@@ -103,8 +103,11 @@ class LatentEncoder(nn.Module):
     def __init__(self, cfg: TecoConfig) -> None:
         super().__init__()
         high, low = cfg.depths
-        self.start = nn.Parameter(torch.randn(cfg.vq_dim, cfg.code_grid, cfg.code_grid) * 0.02)
         self.conditional = cfg.conditional_encoder
+        start = torch.randn(cfg.vq_dim, cfg.code_grid, cfg.code_grid) * 0.02
+        # Distributed training waits for the gradient of whatever may have one.
+        used = cfg.conditional_encoder or (cfg.first_frame and cfg.local_skip)
+        self.start = nn.Parameter(start, requires_grad=used)
         self.input = nn.Conv2d(cfg.vq_dim * (1 + self.conditional), high, 3, padding=1)
         self.high = TecoResBlock(high, high)
         widths = [high] + [low] * cfg.encoder_blocks
