@@ -69,6 +69,33 @@ def readme_tables() -> list[str]:
     return [*quality_table(report), "", *speed_table(SPEEDS)]
 
 
+def environment_table() -> list[str]:
+    """`TecoMaze-v0` by one world and by a batch; how soon it is there."""
+    content = json.loads((RESULTS / "environment.json").read_text())
+    found, machine = content["results"], content["machine"]["processor"]
+    lines = [
+        "| | one world | 16 in one batch | a frame of 16, times cheaper |",
+        "|---|---:|---:|---:|",
+    ]
+    for precision in ("bf16", "fp32"):
+        one, many = (found[f"{rows}, {precision}, frames/s"] for rows in ("one", "16"))
+        gain = found[f"16 over one, {precision}"]
+        lines.append(f"| frames/s, {precision} | {one:.0f} | {many:.0f} | {gain:.2f} |")
+    one, many = (found[f"Gymnasium's share of a step, {rows}"] for rows in ("one", "16"))
+    lines.append(f"| Gymnasium's share of a step | {one:.1%} | {many:.1%} | |")
+    one, many = found["reset, ms"], found["reset of 16, ms"]
+    lines.append(f"| reset, ms | {one:.0f} | {many:.0f} | |")
+    return [
+        *lines, "",
+        f"First frame: {found['first frame, torch imported, s']:.1f} s after `make` where torch is "
+        f"imported, {found['first frame, cold, s']:.1f} s in a new process. Of "
+        f"{found['roll-out: steps']:,.0f} steps in one episode the last tenth took "
+        f"{found['roll-out: CPU ms a frame, last tenth over first']:.2f} times the CPU time of the "
+        f"first, and {found['roll-out: memory, last tenth over first']:.3f} times its memory. One "
+        f"core, default backend with the world exported; processor: {machine}.",
+    ]  # fmt: skip
+
+
 def cost_table() -> list[str]:
     """TECO beside its reference."""
     content = json.loads((RESULTS / "teco.json").read_text())
@@ -130,6 +157,7 @@ def ablation_table() -> list[str]:
 
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "README.md": {"results": readme_tables},
+    "docs/environment.md": {"speed": environment_table},
     "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }
