@@ -21,13 +21,14 @@ FIRST = replace(CONFIG, first_frame=True)
 
 
 def resample(
-    config: TecoConfig, frames: torch.Tensor, seed: int = 0
+    config: TecoConfig, frames: torch.Tensor, *, without_z: bool, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     model, clips = build(config), make_clips()
     shown = torch.ones(3, 6, dtype=torch.bool)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.rand(3, frames.shape[1], 2, config.grid**2, generator=generator)
-    return clips.codes, self_resampled(model, clips, shown, frames, noise).codes
+    bare = torch.full(frames.shape, without_z)
+    return clips.codes, self_resampled(model, clips, shown, frames, bare, noise).codes
 
 
 @pytest.mark.parametrize("config", [CONFIG, FIRST], ids=["nano", "first_frame"])
@@ -35,7 +36,7 @@ def test_chosen_frames_are_what_a_roll_out_imagines_after_the_recorded_ones(
     config: TecoConfig,
 ) -> None:
     frames = torch.tensor([[1, 4], [3, 6], [2, 5]])
-    recorded, resampled = resample(config, frames)
+    recorded, resampled = resample(config, frames, without_z=True)
     model, clips = build(config), make_clips()
     world = Imagination(Vqgan(load_preset("nano").vqgan), model, Sampling(steps=0)).eval()
     with torch.no_grad():
@@ -51,12 +52,13 @@ def test_chosen_frames_are_what_a_roll_out_imagines_after_the_recorded_ones(
     assert torch.equal(resampled[:, 0], recorded[:, 0])
 
 
-def test_models_that_need_z_draw_it_from_the_prior() -> None:
-    config = replace(PLAIN, reencode=True)
+@pytest.mark.parametrize("config", [CONFIG, replace(PLAIN, reencode=True)], ids=["nano", "plain"])
+def test_z_is_drawn_from_the_prior_unless_frames_go_without(config: TecoConfig) -> None:
     frames = torch.tensor([[1, 2, 3, 4, 5, 6]] * 3)
-    _, first = resample(config, frames, seed=1)
-    _, second = resample(config, frames, seed=2)
-    assert not torch.equal(first, second)
+    for without_z in (False, True):
+        _, first = resample(config, frames, without_z=without_z, seed=1)
+        _, second = resample(config, frames, without_z=without_z, seed=2)
+        assert torch.equal(first, second) is without_z
 
 
 def test_frames_are_chosen_among_those_that_exist() -> None:

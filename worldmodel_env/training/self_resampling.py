@@ -38,17 +38,20 @@ def chosen_frames(clips: Clips, share: float, uniform: Tensor) -> Tensor:
 
 @torch.no_grad()
 def self_resampled(
-    model: Teco, clips: Clips, known: Tensor, frames: Tensor, noise: Tensor
+    model: Teco, clips: Clips, known: Tensor, frames: Tensor, without_z: Tensor, noise: Tensor
 ) -> Clips:
     """The clips with `frames` as the model imagines them, given the recorded ones before.
+
+    Which z a roll-out will have is not known yet, so some frames have the prior's and others, of a
+    model that can do without (`TecoConfig.z_dropout`), none.
 
     Args:
         model: the world model; it must read z from frames (`TecoConfig.reencode`).
         clips: B clips of T frames.
         known: actions that are shown, as in `encode`.
         frames: (B, n) int64 from `chosen_frames`.
-        noise: (B, n, 2, g*g) numbers in (0, 1) for the prior; unused by models trained to do
-            without z, which imagine without it.
+        without_z: (B, n) bool, frames imagined without z.
+        noise: (B, n, 2, g*g) numbers in (0, 1), by which the prior draws z.
 
     Raises:
         InputError: the model reads z from the prior, not from frames.
@@ -67,11 +70,9 @@ def self_resampled(
     index = (first + frames - (t - predicted)).flatten()
     h, _, _, _, previous, action = encoded.select(index)
     h, skip = model.predict(h, previous, action)
-    if model.cfg.z_dropout:
-        z = model.empty_z(h)
-    else:
-        passes = noise.flatten(0, 1)[:, None].expand(-1, model.prior.passes(ONE_PASS), -1, -1)
-        z = model.codebook.embed(model.prior.sample(h, passes, ONE_PASS))
+    passes = noise.flatten(0, 1)[:, None].expand(-1, model.prior.passes(ONE_PASS), -1, -1)
+    z = model.codebook.embed(model.prior.sample(h, passes, ONE_PASS))
+    z = torch.where(without_z.view(-1, 1, 1, 1), model.empty_z(z), z)
     imagined = model.decode(h, z, skip).argmax(-1)
     codes = clips.codes.clone()
     codes[torch.arange(b, device=frames.device)[:, None], frames] = imagined.unflatten(0, (b, -1))

@@ -47,8 +47,9 @@ def teco_losses(
     seen = part
     if config.self_resampling:
         frames = chosen_frames(clips, config.self_resampling, uniform(t - 1))
+        without_z = uniform(frames.shape[1]) < cfg.z_dropout
         noise = uniform(frames.shape[1], 2, cfg.grid**2)
-        seen = self_resampled(model, part, known[rows], frames[rows], noise[rows])
+        seen = self_resampled(model, part, known[rows], frames[rows], without_z[rows], noise[rows])
     encoded = encode(model, seen, known[rows])
     valid = clips.valid[:, 0 if cfg.first_frame else 1 :]
     order = _decoded_frames(valid, config, generator)
