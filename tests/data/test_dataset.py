@@ -223,3 +223,22 @@ def test_the_hash_is_of_the_content_not_the_grouping(copy, toy_set):
     packed = TrajectoryDataset.open(copy)
     assert packed.data_hash() == reference.data_hash()
     assert packed.data_hash("train") == reference.data_hash("train") != reference.data_hash()
+
+
+def test_attributes_are_read_when_asked_for(toy_set):
+    dataset = TrajectoryDataset.open(toy_set)
+    ref = dataset.episodes("train")[0]
+    attributes = dataset.read(ref).attributes
+    dataset.close()
+    assert attributes["policy"] == "random"
+    assert {"seed", "split", "versions"} <= set(attributes)
+    assert len(attributes) == len(dict(attributes))
+    assert pickle.loads(pickle.dumps(attributes))["versions"] == attributes["versions"]
+
+
+def test_frames_alone(toy_set):
+    dataset = TrajectoryDataset.open(toy_set)
+    ref = dataset.episodes("train")[0]
+    np.testing.assert_array_equal(dataset.frames(ref, 5, 20), dataset.read(ref).observations[5:20])
+    with pytest.raises(InputError, match="are not in episode"):
+        dataset.frames(ref, 5, 1000)

@@ -1,3 +1,4 @@
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -48,3 +49,22 @@ def test_bad_arguments_are_refused(toy_set):
         FrameSampler(dataset, "train", 0, 0)
     with pytest.raises(InputError, match="unknown split"):
         FrameSampler(dataset, "dev", 8, 0)
+
+
+def test_jumping_back_and_forth_changes_nothing(toy_set):
+    dataset = TrajectoryDataset.open(toy_set)
+    wanted = [FrameSampler(dataset, "train", 8, 5).batch(step) for step in range(6)]
+    sampler = FrameSampler(dataset, "train", 8, 5)
+    for step in (0, 1, 2, 5, 2, 3, 4, 0, 0, 1, 2):  # batches drawn ahead are not always wanted
+        np.testing.assert_array_equal(sampler.batch(step), wanted[step])
+
+
+def test_a_file_that_breaks_meanwhile_is_named(toy_set, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(toy_set, copy)
+    sampler = FrameSampler(TrajectoryDataset.open(copy), "train", 8, 5)
+    sampler.batch(0)
+    for path in (copy / "data" / "episodes").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="cannot be read"):
+        [sampler.batch(step) for step in range(1, 9)]

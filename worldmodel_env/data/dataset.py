@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel_env.data import schema
@@ -125,12 +127,7 @@ class TrajectoryDataset:
             InputError: if the range is outside the episode or the file is damaged.
         """
         stop = ref.total_steps + 1 if stop is None else stop
-        if not 0 <= start < stop <= ref.total_steps + 1:
-            raise InputError(
-                f"frames {start} to {stop} are not in episode {ref.id}: "
-                f"use 0 to {ref.total_steps + 1}"
-            )
-        observations = self._read(ref, lambda r: self._reader.frames(r.path, r.key, start, stop))
+        observations = self.frames(ref, start, stop)
         columns = self._columns(ref)
         last = stop - 1
         pose = columns.get(schema.POSE)
@@ -141,8 +138,17 @@ class TrajectoryDataset:
             terminations=columns[schema.TERMINATIONS][start:last],
             truncations=columns[schema.TRUNCATIONS][start:last],
             pose=None if pose is None else pose[start:stop],
-            attributes=columns["attributes"],
+            attributes=_Attributes(lambda: self._read(ref, self._attributes)),
         )
+
+    def frames(self, ref: EpisodeRef, start: int, stop: int) -> NDArray[np.uint8]:
+        """Read only the frames `start` .. `stop`, (stop-start, H, W, 3); raises as `read` does."""
+        if not 0 <= start < stop <= ref.total_steps + 1:
+            raise InputError(
+                f"frames {start} to {stop} are not in episode {ref.id}: "
+                f"use 0 to {ref.total_steps + 1}"
+            )
+        return self._read(ref, lambda r: self._reader.frames(r.path, r.key, start, stop))
 
     def actions(self, ref: EpisodeRef) -> NDArray[Any]:
         """Return all actions of an episode, (T,) or (T, k), without reading its frames."""
@@ -156,6 +162,9 @@ class TrajectoryDataset:
     def close(self) -> None:
         """Close the open files; reading opens them again."""
         self._reader.close()
+
+    def _attributes(self, ref: EpisodeRef) -> dict[str, Any]:
+        return self._reader.attributes(ref.path, ref.key)
 
     def _columns(self, ref: EpisodeRef) -> Columns:
         return self._read(ref, lambda r: self._reader.columns(r.path, r.key))
@@ -174,6 +183,29 @@ class TrajectoryDataset:
                 f"{ref.path} cannot be read ({error}): run `worldmodel data validate {self.root}`, "
                 "delete what is damaged and record again"
             ) from error
+
+
+class _Attributes(Mapping[str, Any]):
+    """An episode's attributes, read when first asked for: they cost as much as its actions."""
+
+    def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
+        self._read = read
+
+    @cached_property
+    def _content(self) -> dict[str, Any]:
+        return self._read()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._content[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __reduce__(self) -> tuple[type[dict], tuple[dict[str, Any]]]:
+        return dict, (self._content,)
 
 
 def _references(root: Path, index: Index) -> list[EpisodeRef]:

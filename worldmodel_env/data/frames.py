@@ -1,5 +1,7 @@
 """Batches of single frames, for training the tokenizer."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,9 +37,22 @@ class FrameSampler:
         self._batch_size = batch_size
         self._seed = seed
         self._ends = np.cumsum([ref.total_steps + 1 for ref in self._episodes])
+        self._thread = ThreadPoolExecutor(1, "frames")  # starts when it is first used
+        self._next: int | None = None
+        self._ahead: Future[NDArray[np.uint8]] | None = None
 
     def batch(self, step: int) -> NDArray[np.uint8]:
-        """Return (B, H, W, 3) uint8: a pure function of data set, seed and `step` (0 or above)."""
+        """Return (B, H, W, 3) uint8: a pure function of data set, seed and `step` (0 or above).
+
+        Asked for one step after the other, it draws the next batch while the caller works.
+        """
+        in_turn, ahead = step == self._next, self._ahead
+        frames = ahead.result() if in_turn and ahead else self._draw(step)
+        self._next = step + 1
+        self._ahead = self._thread.submit(self._draw, step + 1) if in_turn else None
+        return frames
+
+    def _draw(self, step: int) -> NDArray[np.uint8]:
         rng = np.random.default_rng([self._seed, step])
         parts = []
         for count in _shares(self._batch_size):
@@ -47,7 +62,7 @@ class FrameSampler:
             ref = self._episodes[episode]
             length = ref.total_steps + 1
             start = (frame - int(self._ends[episode]) + length) // schema.CHUNK * schema.CHUNK
-            chunk = self._dataset.read(ref, start, min(start + schema.CHUNK, length)).observations
+            chunk = self._dataset.frames(ref, start, min(start + schema.CHUNK, length))
             parts.append(chunk[rng.choice(len(chunk), count, replace=len(chunk) < count)])
         return np.concatenate(parts)
 

@@ -17,6 +17,7 @@ import hdf5plugin  # noqa: F401  (registers the zstd filter)
 import numpy as np
 
 from worldmodel_env.data import schema
+from worldmodel_env.data.links import targets
 from worldmodel_env.errors import InputError
 
 
@@ -167,6 +168,8 @@ def _files(data: Path) -> list[tuple[str, os.stat_result]]:
 
 def _read_rows(path: Path) -> list[EpisodeRow]:
     with h5py.File(path, "r") as file:
+        if elsewhere := targets(file):
+            raise ValueError(f"it refers to {min(elsewhere)}, another file, which is refused")
         return sorted((_read_row(file[key]) for key in file), key=lambda row: row.seed)
 
 

@@ -145,6 +145,11 @@ def _check(dataset: TrajectoryDataset, ref: EpisodeRef) -> Iterator[str]:
         yield f"total_steps is {ref.total_steps}, there are {len(episode)} actions"
     if episode.sha256 != ref.row.sha256:
         yield "the content does not match its hash: the file was damaged or edited"
+    yield from episode_problems(episode, schema.space_from_json(ref.row.action_space))
+
+
+def episode_problems(episode: Episode, space: schema.ActionSpace) -> Iterator[str]:
+    """What is wrong with a whole episode's content: poses, rewards, ends and actions."""
     if episode.pose is not None and not np.isfinite(episode.pose).all():
         yield f"the pose of frame {_first(~np.isfinite(episode.pose))} is not finite"
     if not np.isfinite(episode.rewards).all():
@@ -154,7 +159,7 @@ def _check(dataset: TrajectoryDataset, ref: EpisodeRef) -> Iterator[str]:
         yield f"the episode ends at step {_first(ends)} but goes on"
     if len(ends) and not ends[-1]:
         yield "the last step neither terminates nor truncates"
-    yield from _check_actions(episode, schema.space_from_json(ref.row.action_space))
+    yield from _check_actions(episode, space)
 
 
 def _check_actions(episode: Episode, space: schema.ActionSpace) -> Iterator[str]:

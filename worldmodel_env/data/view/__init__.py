@@ -1,0 +1,1 @@
+"""Pictures of recorded episodes, for people: a contact sheet, or a film."""
