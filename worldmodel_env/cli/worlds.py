@@ -1,59 +1,7 @@
-"""Commands that use a world: `evaluate`, `imagine`, `play`, `demo`; and `doctor`."""
+"""Commands that use a world: `imagine`, `play`, `demo`; and `doctor`."""
 
 from pathlib import Path
 from typing import Literal
-
-
-def evaluate(
-    *,
-    world: str = "maze",
-    data: Path,
-    out: Path,
-    split: Literal["validation", "test"] = "test",
-    context: int = 36,
-    horizon: int = 25,
-    episodes: int = 64,
-    seed: int = 0,
-    record: bool = False,
-) -> None:
-    """Compare imagination with held-out episodes, replaying their actions.
-
-    Args:
-        world: a shipped world's name or a world's folder.
-        data: a recorded data set of the same simulator.
-        out: folder of the report: report.json, horizons.png, strips.png.
-        split: which episodes.
-        context: real frames given first.
-        horizon: frames imagined.
-        episodes: how many episodes at most.
-        seed: of the imagination's noise.
-        record: also write the numbers into the world's own card (its folder must be writable).
-    """
-    from dataclasses import replace
-
-    from worldmodel_env.evaluation.replay import evaluate_world
-    from worldmodel_env.imagination.world import World, find_world
-
-    loaded = World.load(world)
-    result = evaluate_world(
-        loaded,
-        data,
-        out,
-        split=split,
-        context=context,
-        horizon=horizon,
-        episodes=episodes,
-        seed=seed,
-    )
-    summary = result.summary()
-    for name, value in summary.items():
-        print(f"{name:45s} {value:8.3f}")
-    for metric, reason in result.horizons.unavailable.items():
-        print(f"{metric} was not measured: {reason}")
-    print(f"report: {out / 'report.json'}, {out / 'horizons.png'}, {out / 'strips.png'}")
-    if record:
-        key = f"{result.horizons.episodes} {split} episodes, {context} frames of context"
-        replace(loaded, quality={**loaded.quality, key: summary}).save(find_world(world))
 
 
 def imagine(

@@ -6,6 +6,7 @@ the five averages are added (equation 1).
 """
 
 import os
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,10 @@ from torch.nn import functional as F
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.evaluation.metrics.frames import Frames, chunks, paired
-from worldmodel_env.evaluation.metrics.weights import Net, load
+from worldmodel_env.evaluation.metrics.sources import LPIPS
+from worldmodel_env.evaluation.metrics.weights import load
+
+Net = Literal["alex", "vgg"]
 
 # Per convolution: stride, padding, max-pooling window before it (stride 2; 0: none), compared.
 _ALEX = ((4, 2, 0, True), (1, 2, 3, True), (1, 1, 3, True), (1, 1, 0, True), (1, 1, 0, True))
@@ -53,7 +57,9 @@ class Lpips(nn.Module):
 
     def __init__(self, net: Net, weights: str | os.PathLike[str] | None = None):
         super().__init__()
-        for name, array in load(net, weights).items():
+        if net not in LPIPS:
+            raise InputError(f"LPIPS network {net!r} is unknown: use one of {', '.join(LPIPS)}.")
+        for name, array in load(LPIPS[net], weights).items():
             self.register_buffer(name.replace(".", "_"), torch.from_numpy(array), persistent=False)
         self.register_buffer("shift", torch.tensor(_SHIFT).view(3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(_SCALE).view(3, 1, 1), persistent=False)

