@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from worldmodel_env.data.clips import Clips
+from worldmodel_env.errors import InputError
+from worldmodel_env.imagination.step import State, beginning
 from worldmodel_env.models.teco import NO_FRAME, Teco
 
 
@@ -26,6 +28,7 @@ class Encoded:
         valid: (N,) bool, False in padding.
         losses: commitment and codebook terms.
         projected: (M, code_dim) latents before quantisation, for the codebook's upkeep.
+        state: after the last frame, without gradient; None unless a state was carried here.
     """
 
     h: Tensor
@@ -37,6 +40,7 @@ class Encoded:
     valid: Tensor
     losses: dict[str, Tensor]
     projected: Tensor
+    state: State | None = None
 
     def select(self, index: Tensor) -> tuple[Tensor, ...]:
         """h, z, z_codes, target, previous, action of the frames in `index`."""
@@ -44,58 +48,109 @@ class Encoded:
         return tuple(part[index] for part in parts)
 
 
-def encode(model: Teco, clips: Clips, known: Tensor | None = None) -> Encoded:
+def encode(
+    model: Teco, clips: Clips, known: Tensor | None = None, carried: State | None = None
+) -> Encoded:
     """Encoder, latent codebook and temporal transformer over whole clips.
 
     Args:
         model: the world model.
         clips: codes (B, T, 2g, 2g) with actions or without.
         known: (B,) or (B, T-1) bool; False hides a clip's actions, or one of them.
+        carried: the state after each clip's first frame, as `continued` gives it, for clips that
+            go on where others ended. Then P is T-1 in any case: frame 0 was predicted before.
     """
     b, t = clips.codes.shape[:2]
-    x = model.vectors(clips.codes.flatten(0, 1))
-    x = x.unflatten(0, (b, t))
+    x = model.vectors(clips.codes.flatten(0, 1)).unflatten(0, (b, t))
+    first = 0 if carried is None else 1  # the first frame to encode
     start = model.encoder.start.expand(b, 1, -1, -1, -1)
-    before = torch.cat([start, x[:, :-1]], 1)
-    latents = model.encoder(before.flatten(0, 1), x.flatten(0, 1))
+    before = torch.cat([start, x[:, :-1]], 1)[:, first:]
+    latents = model.encoder(before.flatten(0, 1), x[:, first:].flatten(0, 1))
     z, quantised = model.codebook(latents)
-    latents, z = latents.unflatten(0, (b, t)), z.unflatten(0, (b, t))
-    # Frame 0 is context, never predicted: it need not fit the codebook.
-    past = torch.cat([latents[:, :1], z[:, 1:-1]], 1)
+    latents, z = latents.unflatten(0, (b, -1)), z.unflatten(0, (b, -1))
+    codes = quantised.codes.unflatten(0, (b, -1))
 
     if clips.actions is None:
         action = model.action.null.expand(b, t - 1, -1)
     else:
         shown = None if known is None else known.reshape(b, -1).expand(b, t - 1)
         action = model.action(clips.actions, shown)
-    tokens = model.tokens(past.flatten(0, 1), action.flatten(0, 1)).unflatten(0, (b, t - 1))
-    sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
-    begin = 0 if model.cfg.first_frame else 1
-    h = model.latent_map(model.temporal(sequence)[:, begin:].flatten(0, 1))
-    previous = clips.codes[:, :-1]
-    if model.cfg.first_frame:
-        previous = F.pad(previous, (0, 0, 0, 0, 1, 0), value=NO_FRAME)
-        action = torch.cat([model.action.null.to(action.dtype).expand(b, 1, -1), action], 1)
+    previous, begin, state = clips.codes[:, :-1], 1, None
+    if carried is None:
+        # Frame 0 is context, never predicted: it need not fit the codebook.
+        past = torch.cat([latents[:, :1], z[:, 1:-1]], 1)
+        tokens = _tokens(model, past, action)
+        sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
+        begin = 0 if model.cfg.first_frame else 1
+        out = model.temporal(sequence)[:, begin:]
+        z, codes = z[:, begin:], codes[:, begin:]
+        if model.cfg.first_frame:
+            previous = F.pad(previous, (0, 0, 0, 0, 1, 0), value=NO_FRAME)
+            action = torch.cat([model.action.null.to(action.dtype).expand(b, 1, -1), action], 1)
+    else:
+        past = torch.cat([carried["latent"].to(z.dtype)[:, None], z[:, :-1]], 1)
+        out, after = model.temporal.chunk(_tokens(model, past, action), carried)
+        after |= {"latent": z[:, -1], "codes": clips.codes[:, -1]}
+        state = {name: tensor.detach() for name, tensor in after.items()}
 
-    weight = clips.valid.flatten().float() / clips.valid.sum()
+    valid = clips.valid[:, first:]
+    weight = valid.flatten().float() / valid.sum().clamp_min(1)
     losses = {
         "commitment": (quantised.commitment.mean((1, 2)) * weight).sum(),
         "codebook": (quantised.codebook.mean((1, 2)) * weight).sum(),
     }
-    codes = quantised.codes.unflatten(0, (b, t))
     return Encoded(
-        h=h,
-        z=z[:, begin:].flatten(0, 1),
-        z_codes=codes[:, begin:].flatten(0, 1),
+        h=model.latent_map(out.flatten(0, 1)),
+        z=z.flatten(0, 1),
+        z_codes=codes.flatten(0, 1),
         target=clips.codes[:, begin:].flatten(0, 1),
         previous=previous.flatten(0, 1),
         action=action.flatten(0, 1),
         valid=clips.valid[:, begin:].flatten(),
         losses=losses,
-        projected=model.codebook.project(latents.flatten(0, 1)[clips.valid.flatten()])
+        projected=model.codebook.project(latents.flatten(0, 1)[valid.flatten()])
         .detach()
         .flatten(0, 2),
+        state=state,
     )
+
+
+def continued(
+    model: Teco, clips: Clips, state: State | None = None, begins: Tensor | None = None
+) -> State:
+    """What to carry into `encode`: each clip's first frame has been seen, nothing after it.
+
+    Truncated back-propagation through time: clips of T frames of which each begins with the frame
+    that the one before it ended with, so that it predicts T-1 frames more of the same episode.
+
+    Args:
+        model: the world model.
+        clips: the clips to come.
+        state: `Encoded.state` of the clips that they continue; None: all begin.
+        begins: (B,) bool, rows that begin an episode instead.
+
+    Raises:
+        InputError: a row that continues shows another first frame than the state's last.
+    """
+    first = clips.codes[:, 0]
+    fresh = beginning(model, first)
+    if state is None:
+        return fresh
+    if begins is None:
+        begins = torch.zeros(len(first), dtype=torch.bool, device=first.device)
+    apart = (state["codes"] != first).flatten(1).any(1) & ~begins
+    if bool(apart.any()):
+        raise InputError(
+            f"{int(apart.sum())} of {len(first)} clips do not begin with the frame that those "
+            "before them ended with; cut them with one frame in common, or mark them in `begins`."
+        )
+    rows = {name: begins.view(-1, *[1] * (x.ndim - 1)) for name, x in state.items()}
+    return {name: torch.where(rows[name], fresh[name].to(x.dtype), x) for name, x in state.items()}
+
+
+def _tokens(model: Teco, past: Tensor, action: Tensor) -> Tensor:
+    """Latents (B, N, e, g, g) and actions after them (B, N, A) -> (B, N, S, D)."""
+    return model.tokens(past.flatten(0, 1), action.flatten(0, 1)).unflatten(0, past.shape[:2])
 
 
 def posterior(model: Teco, previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:
