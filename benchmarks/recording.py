@@ -1,8 +1,8 @@
 """Speed of recording and of reading back: `python -m benchmarks.recording`.
 
 Records SimMaze-v0 with everything (simulator, engine, compression, writing) kept on one core, then
-with two workers on two cores, reads random clips, and opens a set of 2,000 episodes. Prints a table
-and writes JSON.
+with two workers on two cores, reads random clips, and opens a set of 2,000 episodes. Then each
+other simulator that runs here, on one core and on two. Prints a table and writes JSON.
 """
 
 import os
@@ -11,18 +11,30 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tyro
 
 from benchmarks.report import report
+from simulators.crew import Recorded, record_with_crew
 from simulators.recorder import record
+from simulators.rollout import Recipe
 from worldmodel_env.data import schema
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.data.episode import Episode
 from worldmodel_env.data.pack import pack
 from worldmodel_env.data.writer import write_episode
+from worldmodel_env.errors import InputError
 
+SIMULATORS: dict[str, dict[str, Any]] = {
+    "SimDoom-v0": {"scenario": "my_way_home"},
+    "SimMiniWorld-v0": {},
+    "SimMemoryMaze-v0": {},
+    "gym:CartPole-v1": {},
+}
+EPISODES = 6
+"""Of each of those, per worker; the first is not counted."""
 POLICY = "explore=0.8,sloppy=0.1,out-and-back=0.1"
 
 
@@ -49,6 +61,33 @@ def recording_speed(out: Path, episodes: int, workers: int) -> tuple[float, floa
     summary = record("SimMaze-v0", out, episodes=episodes, workers=workers, policy=POLICY,
                      progress=False, env_kwargs={"task": "explore"})  # fmt: skip
     return summary.frames / summary.seconds, summary.frames / (sum(os.times()[:4]) - began)
+
+
+def simulator_speeds(root: Path, simulator: str, kwargs: dict[str, Any], steps: int) -> list[float]:
+    """Frames per second with one worker on one core, then (where there are two) two on two.
+
+    Counted from when each worker could have recorded one episode: starting is paid only once.
+    """
+    recipe = Recipe.check(simulator, kwargs, "random", steps)
+    speeds = []
+    for workers in range(1, 1 + min(2, len(available_cores()))):
+        with cores(available_cores()[:workers]):
+            seeds = range(EPISODES * workers)
+            events = record_with_crew(root / str(workers), recipe, seeds, workers, 300.0)
+            recorded = [
+                (time.perf_counter(), event.steps + 1)
+                for event in events
+                if isinstance(event, Recorded)
+            ]
+        began = recorded[workers - 1][0]
+        frames = sum(count for _, count in recorded[workers:])
+        speeds.append(frames / (recorded[-1][0] - began))
+    return speeds
+
+
+def available_cores() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
 
 
 def clip_frames_per_cpu_second(root: Path, length: int, clips: int = 1000) -> float:
@@ -81,16 +120,20 @@ def seconds_to_open(root: Path, like: Episode, episodes: int) -> tuple[float, fl
 
 
 def main(
-    episodes: int = 60, opened: int = 2000, out: Path = Path("benchmarks/results/recording.json")
+    episodes: int = 60,
+    opened: int = 2000,
+    steps: int = 300,
+    out: Path = Path("benchmarks/results/recording.json"),
 ) -> None:
     """Measure and report.
 
     Args:
         episodes: recorded per measurement, 301 frames each.
         opened: episodes in the set that is opened.
+        steps: in an episode of the other simulators.
         out: where the JSON goes.
     """
-    available = sorted(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
+    available = available_cores()
     results: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -117,6 +160,15 @@ def main(
         scanned, cached = seconds_to_open(root / "many", like, opened)
         results[f"opening {opened} episodes, caches stale, s"] = scanned
         results[f"opening {opened} episodes, s"] = cached
+        for simulator, kwargs in SIMULATORS.items():
+            try:
+                speeds = simulator_speeds(root / simulator, simulator, kwargs, steps)
+            except InputError as error:
+                print(f"{simulator} is left out: {error}")
+                continue
+            results[f"{simulator}, 1 core, frames/s"] = speeds[0]
+            if len(speeds) > 1:
+                results[f"{simulator}, 2 workers over 1"] = speeds[1] / speeds[0]
     report(results, out, cores=len(available))
 
 

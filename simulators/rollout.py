@@ -4,10 +4,10 @@ import difflib
 import importlib
 import inspect
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -16,11 +16,14 @@ from gymnasium import spaces
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from simulators.mixture import Mixture
+from simulators.versions import versions
 from worldmodel_env.data import schema
 from worldmodel_env.data.episode import Episode
+from worldmodel_env.data.writer import write_episode
 from worldmodel_env.errors import InputError
 
-_ENGINES = ("vizdoom",)
+_ANY = "gym:"
+_SHOWS_ANY = "SimGym-v0"
 
 
 @dataclass(frozen=True)
@@ -30,36 +33,50 @@ class Recipe:
     Attributes:
         simulator: Gymnasium id, or "module:id" for one that a module registers when imported.
         env_kwargs: arguments for `gymnasium.make`.
-        mixture: who acts.
+        policy: who acts: a policy's name, or a mixture.
     """
 
     simulator: str
     env_kwargs: Mapping[str, Any]
-    mixture: Mixture
+    policy: str
 
     @classmethod
     def check(
         cls, simulator: str, env_kwargs: Mapping[str, Any], policy: str, max_steps: int | None
     ) -> "Recipe":
-        """Return the recipe; InputError for an unknown simulator, argument or policy."""
+        """Return the recipe; InputError for an unknown simulator, argument or policy.
+
+        "gym:ID" stands for `SimGym-v0`, which shows the Gymnasium environment ID.
+        """
         from simulators import explorers
 
+        limit = "max_episode_steps"
+        if simulator.startswith(_ANY):
+            env_kwargs = {"env_id": simulator.removeprefix(_ANY), **env_kwargs}
+            simulator, limit = _SHOWS_ANY, "max_steps"
         spec = find_simulator(simulator)
         parameters = _parameters(spec)
         for name in env_kwargs:
-            if parameters is not None and name not in parameters:
+            if parameters is not None and name not in (*parameters, "max_episode_steps"):
                 raise InputError(
                     f"{simulator} takes no argument {name!r}: use {', '.join(sorted(parameters))}"
                 )
-        if max_steps is None and spec.max_episode_steps is None:
+        own = spec.max_episode_steps
+        if simulator == _SHOWS_ANY:
+            own = find_simulator(str(env_kwargs.get("env_id"))).max_episode_steps
+        if max_steps is None and limit not in env_kwargs and own is None:
             raise InputError(f"{simulator} has no time limit of its own: give one with max_steps")
         if max_steps is not None and max_steps < 1:
             raise InputError(f"max_steps is {max_steps}: use 1 or more")
-        limit = {} if max_steps is None else {"max_episode_steps": max_steps}
-        mixture = Mixture.parse(policy)
-        for name in mixture.names:
+        given = {} if max_steps is None else {limit: max_steps}
+        for name in Mixture.parse(policy).names:
             explorers.make(name)
-        return cls(simulator, {**env_kwargs, **limit}, mixture)
+        return cls(simulator, {**env_kwargs, **given}, policy)
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """Who acts, parsed."""
+        return Mixture.parse(self.policy)
 
     def kwargs_for(self, split: str) -> dict[str, Any]:
         """The arguments for `split`: simulators with separate worlds per split are told which."""
@@ -102,22 +119,28 @@ class Player:
             self._env.close()
             raise
 
-    def play(self, seed: int) -> Episode:
-        """Play the episode of `seed`, which lies in the player's split, from reset to its end."""
+    def play(self, seed: int, beat: Callable[[], None] = lambda: None) -> Episode:
+        """Play the episode of `seed`, which lies in the player's split, from reset to its end.
+
+        Args:
+            seed: the episode's.
+            beat: called after every step, to tell that the simulator is alive.
+        """
         env, settings = self._env, self._recipe.settings(seed)
         policy = self._policies[settings["policy"]]
         observation, info = env.reset(seed=seed)
         policy.reset(env, seed)
         start = info
-        frames, poses = [np.array(observation)], [info.get("pose")]
+        frames, poses = [self._frame(observation, 0)], [info.get("pose")]
         actions, rewards, terminations, truncations = [], [], [], []
         ended = False
         while not ended:
+            beat()
             action = policy.act(env, observation, info)
             observation, reward, terminated, truncated, info = env.step(action)
-            frames.append(np.array(observation))  # a copy: simulators may reuse their buffer
-            poses.append(info.get("pose"))
             actions.append(action)
+            frames.append(self._frame(observation, len(actions)))
+            poses.append(info.get("pose"))
             rewards.append(reward)
             terminations.append(terminated)
             truncations.append(truncated)
@@ -130,7 +153,7 @@ class Player:
             "task": self._recipe.task(),
             "frame_skip": int(getattr(env.unwrapped, "frame_skip", 1)),
             "action_space": schema.space_to_json(self.action_space),
-            "versions": versions(),
+            "versions": versions(env),
             **{name: start[name] for name in ("layout", "goal") if start.get(name) is not None},
         }
         return Episode(
@@ -139,13 +162,49 @@ class Player:
             rewards=np.array(rewards, np.float32),
             terminations=np.array(terminations, np.bool_),
             truncations=np.array(truncations, np.bool_),
-            pose=None if poses[0] is None else np.array(poses, np.float32),
+            pose=self._pose(poses),
             attributes=attributes,
         )
+
+    def _frame(self, observation: Any, step: int) -> np.ndarray:
+        frame = np.array(observation)  # a copy: simulators may reuse their buffer
+        if frame.dtype != np.uint8 or frame.shape != self.frame_shape:
+            raise InputError(
+                f"{self._recipe.simulator} gave {frame.dtype} {frame.shape} at step {step}, not "
+                f"uint8 {self.frame_shape} as its observation space says: mend it"
+            )
+        return frame
+
+    def _pose(self, poses: list[Any]) -> np.ndarray | None:
+        if all(pose is None for pose in poses):
+            return None
+        for step, pose in enumerate(poses):
+            if np.shape(pose) != (3,) or not np.isfinite(np.asarray(pose, np.float64)).all():
+                raise InputError(
+                    f"{self._recipe.simulator} gave the pose {pose} at step {step}: expected three "
+                    "finite numbers, x, y and heading, at every step or never"
+                )
+        return np.array(poses, np.float32)
 
     def close(self) -> None:
         """Stop the simulator."""
         self._env.close()
+
+
+def record_one(
+    data: Path, player: Player, seed: int, beat: Callable[[], None] = lambda: None
+) -> tuple[int, int]:
+    """Play the episode of `seed` and put it into its place; return its steps and bytes."""
+    episode = player.play(seed, beat)
+    path = data / schema.episode_file(seed)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot make the folder {path.parent} ({error.strerror}): choose another one"
+        ) from error
+    write_episode(path, episode)
+    return len(episode), path.stat().st_size
 
 
 def find_simulator(simulator: str) -> EnvSpec:
@@ -165,15 +224,8 @@ def find_simulator(simulator: str) -> EnvSpec:
     hint = f"did you mean {close[0]}? " if close else ""
     raise InputError(
         f"unknown simulator {simulator!r}: {hint}known are {', '.join(known)}, and any other "
-        "Gymnasium environment with image observations, as module:id"
+        "Gymnasium environment that shows pictures, as gym:ID or gym:module:ID"
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what an episode's content may depend on."""
-    names = ["worldmodel-env", "gymnasium", "numpy"]
-    names += [engine for engine in _ENGINES if engine in sys.modules]
-    return {name: version(name) for name in names}
 
 
 def _parameters(spec: EnvSpec) -> Mapping[str, inspect.Parameter] | None:

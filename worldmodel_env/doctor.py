@@ -2,21 +2,21 @@
 
 import importlib.util
 import platform
+import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from importlib.metadata import (
+    PackageNotFoundError,
+    packages_distributions,
+    requires,
+    version,
+)
 
 from worldmodel_env._version import __version__
 
 DISTRIBUTION = "worldmodel-env"
-EXTRAS = {
-    "maze": ("vizdoom", "opencv-python-headless"),
-    "train": ("joblib", "matplotlib", "av"),
-    "human": ("pygame-ce",),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "openvino": ("openvino",),
-    "sb3": ("stable-baselines3",),
-}
+FOR_DEVELOPERS = ("demo", "test")
+"""Extras that only gather others."""
 TOP_LEVEL = ("simulators", "agents", "exporters")
 
 
@@ -31,8 +31,19 @@ def _versions() -> Iterator[str]:
     yield "  " + ", ".join(f"{name} {version(name)}" for name in names)
 
 
+def extras() -> dict[str, list[str]]:
+    """The packages that each optional feature adds."""
+    found: dict[str, list[str]] = {}
+    for line in requires(DISTRIBUTION) or []:
+        package = re.split(r"[^\w.-]", line)[0]
+        for extra in re.findall(r"""extra == ["']([\w-]+)["']""", line):
+            if extra not in FOR_DEVELOPERS and package != DISTRIBUTION:
+                found.setdefault(extra, []).append(package)
+    return found
+
+
 def _extras() -> Iterator[str]:
-    for extra, packages in EXTRAS.items():
+    for extra, packages in extras().items():
         missing = [p for p in packages if not _installed(p)]
         if missing:
             yield (

@@ -17,8 +17,13 @@ _CLASSES = {
     "random": "random:Random",
     "sloppy": "sloppy:Sloppy",
     "out-and-back": "out_and_back:OutAndBack",
+    "teco-maze": "teco_maze:TecoMaze",
+    "teco-minecraft": "teco_minecraft:TecoMinecraft",
+    "teco-habitat": "teco_habitat:TecoHabitat",
+    "human": "human:Human",
 }
 NAMES = tuple(_CLASSES)
+_TRAINED = "sb3:"
 
 
 class Policy(Protocol):
@@ -32,13 +37,19 @@ class Policy(Protocol):
 
 
 def make(name: str) -> Policy:
-    """A policy by its name.
+    """A policy by its name, or "sb3:PATH" for one that Stable-Baselines3 has trained and saved.
 
     Raises:
-        InputError: no policy has that name.
+        InputError: no policy has that name, or the file cannot be used.
     """
+    if name.startswith(_TRAINED):
+        from simulators.explorers.trained import Trained
+
+        return Trained(name.removeprefix(_TRAINED))
     if name not in _CLASSES:
-        raise InputError(f"There is no policy {name!r}; choose one of {', '.join(NAMES)}.")
+        raise InputError(
+            f"There is no policy {name!r}; choose one of {', '.join(NAMES)}, or sb3:FILE.zip."
+        )
     module, class_name = _CLASSES[name].split(":")
     policy: Policy = getattr(import_module(f"simulators.explorers.{module}"), class_name)()
     return policy

@@ -6,15 +6,12 @@ no view bob and no drift can enter the frames.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.doom.game import new_game, reported, start
 from simulators.maze.cache import pool_path
 from simulators.maze.motion import HEADINGS, TURN, Pose
 from simulators.maze.wad import GOAL_CLASS, GOAL_RADIUS
@@ -34,56 +31,34 @@ class Engine:
     """One running ViZDoom process with the pool of one maze size."""
 
     def __init__(self, size: int):
+        self._game = game = new_game("SimMaze-v0")
+        import vizdoom
+
         try:
             import cv2
-            import vizdoom
-            from filelock import FileLock
         except ImportError as error:
             raise InputError(
-                f"SimMaze-v0 needs the package {error.name}, which is not installed: "
-                'pip install "worldmodel-env[maze]".'
+                "SimMaze-v0 needs the package cv2, which is not installed: pip install "
+                '"worldmodel-env[maze]".'
             ) from error
         self._resize = functools.partial(cv2.resize, interpolation=cv2.INTER_AREA)
-        self._failures = (
-            vizdoom.ViZDoomErrorException,
-            vizdoom.ViZDoomUnexpectedExitException,
-            vizdoom.ViZDoomIsNotRunningException,
-            vizdoom.SharedMemoryException,
-            vizdoom.MessageQueueException,
-        )
         self._position: tuple[int, int] | None = None
         self._heading = 0
-        self._game = game = vizdoom.DoomGame()
-        game.set_doom_game_path(str(Path(vizdoom.__file__).parent / "freedoom2.wad"))
-        pool = pool_path(size)
-        game.set_doom_scenario_path(str(pool))
-        # Otherwise the engine would read and write a configuration in the working directory.
-        game.set_doom_config_path(os.devnull)
+        game.set_doom_scenario_path(str(pool_path(size)))
         game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
-        game.set_screen_format(vizdoom.ScreenFormat.RGB24)
         for part in ("hud", "weapon", "crosshair", "decals", "particles", "messages"):
             getattr(game, f"set_render_{part}")(False)
         game.set_render_effects_sprites(False)
         game.set_render_screen_flashes(False)
-        game.set_window_visible(False)
-        game.set_sound_enabled(False)
-        game.set_audio_buffer_enabled(False)
-        game.set_mode(vizdoom.Mode.PLAYER)
-        game.set_episode_timeout(0)
         game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
         game.set_available_game_variables([])
         game.add_game_args(_ARGUMENTS)
-        # The engine makes an empty folder of its own in the working directory, and dies if another
-        # makes it or we remove it at the same moment: they start one after another.
-        with FileLock(f"{pool}.lock"), self._reported("start"):
-            game.init()
-            with contextlib.suppress(OSError):
-                Path("_vizdoom").rmdir()
+        start(game)
 
     def load(self, map_name: str, pose: Pose, goal: tuple[int, int] | None) -> None:
         """Begins an episode in a maze, the player at `pose`, the goal (if any) at (x, y)."""
         game = self._game
-        with self._reported(f"load the maze {map_name}"):
+        with reported(f"load the maze {map_name}"):
             game.set_seed(0)
             game.set_doom_map(map_name)
             game.new_episode()
@@ -102,7 +77,7 @@ class Engine:
     def show(self, pose: Pose) -> None:
         """Moves the player to `pose` and renders there; takes a tic, two when the place changes."""
         turns = (pose.heading - self._heading + HEADINGS // 2) % HEADINGS - HEADINGS // 2
-        with self._reported("render a frame"):
+        with reported("render a frame"):
             if (pose.x, pose.y) != self._position:
                 self._warp(pose.x, pose.y)
             # The button turns right.
@@ -138,12 +113,3 @@ class Engine:
     def close(self) -> None:
         """Ends the engine's process."""
         self._game.close()
-
-    @contextlib.contextmanager
-    def _reported(self, deed: str) -> Iterator[None]:
-        try:
-            yield
-        except self._failures as error:
-            raise RuntimeError(
-                f"The ViZDoom engine could not {deed} ({error}): make a new environment."
-            ) from error

@@ -35,7 +35,7 @@ def play(env, name, seed):
     return np.array(actions), np.array(poses), reward
 
 
-@pytest.mark.parametrize("name", explorers.NAMES)
+@pytest.mark.parametrize("name", ["explore", "goal", "random", "sloppy", "out-and-back"])
 def test_an_episode_depends_on_its_seed_alone(envs, name):
     env = envs["goal"]
     first = play(env, name, 4)

@@ -1,10 +1,6 @@
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import gymnasium
@@ -175,7 +171,8 @@ def test_mixtures_are_drawn_from_the_seed_by_their_weights():
         ({"policy": "random,random"}, "once"),
         ({"policy": ""}, "policy ''"),
         ({"env_kwargs": {"sise": 5}}, "no argument 'sise'"),
-        ({"workers": 0}, "workers is 0"),
+        ({"workers": -1}, "workers is -1"),
+        ({"patience": 0}, "patience is 0"),
         ({"shard": (2, 2)}, "shard 2/2"),
         ({"episodes": -1}, "-1 train"),
         ({"episodes": 0, "validation": 0, "test": 0}, "1 or more in all"),
@@ -225,64 +222,6 @@ def test_a_write_that_stops_in_the_middle_leaves_nothing(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list((tmp_path / "data/episodes").iterdir()) == []
-
-
-def start_slow_recording(out: Path, workers: int) -> subprocess.Popen:
-    code = (
-        "import sys, time, toy_env; from pathlib import Path\n"
-        "from simulators.recorder import record\n"
-        "step = toy_env.ToyEnv.step\n"
-        "toy_env.ToyEnv.step = lambda *a: (time.sleep(0.002), step(*a))[1]\n"
-        "record(toy_env.ID, Path(sys.argv[1]), episodes=150, policy='random', progress=False,\n"
-        f"       workers={workers})\n"
-    )
-    path = os.pathsep.join([str(Path(toy_env.__file__).parent), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(out)], env={**os.environ, "PYTHONPATH": path},
-        stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while len(list(out.glob("data/episodes/*.hdf5"))) < 7 and time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read().decode()
-        time.sleep(0.01)
-    return process
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_kill_loses_only_the_episode_in_progress(tmp_path, workers):
-    process = start_slow_recording(tmp_path, workers)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    survivors = content(tmp_path)
-    assert 7 <= len(survivors) < 150
-    assert validate(tmp_path).ok
-    wanted = {"episodes": max(survivors) + 4, "validation": 0, "test": 0}
-    assert run(tmp_path, **wanted).recorded == wanted["episodes"] - len(survivors)
-    assert not list(tmp_path.rglob(".*.partial"))
-    run(tmp_path / "reference", **wanted)
-    assert content(tmp_path) == content(tmp_path / "reference")
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupt_leaves_whole_files_and_fresh_caches(tmp_path, workers):
-    process = start_slow_recording(tmp_path, workers)
-    os.killpg(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode != 0
-    assert b"KeyboardInterrupt" in errors
-    report = validate(tmp_path)
-    assert report.ok
-    assert not [note for note in report.notes if "killed" in note]
-    assert 7 <= report.episodes < 150
-    assert workers > 1 or report.notes == ()
-
-
-def test_a_worker_that_dies_is_reported_and_whole_episodes_stay(tmp_path):
-    """`fatal_seed` is an argument of the toy environment that kills its process at that seed."""
-    with pytest.raises(RuntimeError, match="run the same command again"):
-        run(tmp_path, workers=2, env_kwargs={"fatal_seed": 4})
-    assert validate(tmp_path).ok
-    assert 4 not in content(tmp_path)
 
 
 class Grey(gymnasium.Env):

@@ -1,6 +1,22 @@
 """What options of several commands mean."""
 
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from worldmodel_env.errors import InputError
+
+
+@dataclass(frozen=True)
+class Later:
+    """A command whose options are a dataclass of a package that is imported when it is asked for.
+
+    Attributes:
+        make: imports, and returns the command; has its first line of help.
+    """
+
+    make: Callable[[], Callable[..., None]]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -10,6 +26,20 @@ def parse_shard(text: str) -> tuple[int, int]:
     except ValueError:
         raise InputError(f"--shard is {text!r}; give k/n, such as 0/4.") from None
     return k, n
+
+
+def parse_pairs(option: str, words: Sequence[str]) -> dict[str, Any]:
+    """`NAME=VALUE ...` as a mapping; a value that is JSON becomes what it says, else a text."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise InputError(f"{option} is {word!r}; give NAME=VALUE, such as size=64.")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def set_threads(threads: int | None) -> None:

@@ -1,0 +1,1 @@
+"""DeepMind Lab as a simulator."""

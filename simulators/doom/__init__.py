@@ -1,0 +1,1 @@
+"""ViZDoom scenarios as simulators."""

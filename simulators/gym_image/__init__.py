@@ -1,0 +1,1 @@
+"""Any Gymnasium environment with pictures, as a simulator."""

@@ -1,0 +1,1 @@
+"""Habitat-Sim as a simulator."""

@@ -1,0 +1,1 @@
+"""Memory Maze as a simulator."""

@@ -1,0 +1,1 @@
+"""MiniWorld as a simulator."""

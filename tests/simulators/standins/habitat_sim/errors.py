@@ -1,0 +1,5 @@
+"""The library's exceptions."""
+
+
+class GreedyFollowerError(RuntimeError):
+    pass
