@@ -6,10 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 import tyro
 
 from worldmodel_env._version import __version__
-from worldmodel_env.cli import data, train, worlds
+from worldmodel_env.cli import (
+    agent,
+    benchmark,
+    blind,
+    data,
+    evaluation,
+    export,
+    probes,
+    train,
+    worlds,
+)
+from worldmodel_env.cli.options import Later
 from worldmodel_env.errors import InputError
 
-Tree = Mapping[str, "Callable[..., None] | Tree"]
+Tree = Mapping[str, "Callable[..., None] | Later | Tree"]
 
 COMMANDS: Tree = {
     "demo": worlds.demo,
@@ -19,11 +30,27 @@ COMMANDS: Tree = {
         "validate": data.data_validate,
         "pack": data.data_pack,
         "encode": data.data_encode,
+        "import": data.data_import,
+        "export": data.data_export,
+        "view": data.data_view,
     },
     "train": {"vqgan": train.train_vqgan, "teco": train.train_teco},
-    "evaluate": worlds.evaluate,
+    "evaluate": evaluation.evaluate,
+    "score": evaluation.score,
+    "compare": evaluation.compare,
+    "probe": probes.probe,
+    "blind": blind.blind,
+    "elo": blind.elo,
+    "benchmark": benchmark.benchmark,
     "imagine": worlds.imagine,
     "play": worlds.play,
+    "export": export.export,
+    "agent": {
+        "train": Later(agent.train),
+        "evaluate": agent.evaluate,
+        "transfer": Later(agent.transfer),
+        "plan": agent.plan,
+    },
     "check-parity": train.check_parity,
     "doctor": worlds.doctor,
 }
@@ -35,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if words == ["--version"]:
         print(__version__)
         return
-    node: Callable[..., None] | Tree = COMMANDS
+    node: Callable[..., None] | Later | Tree = COMMANDS
     path = ["worldmodel"]
     while isinstance(node, Mapping):
         if not words or words[0] not in node:
@@ -45,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path.append(words.pop(0))
         node = node[path[-1]]
     try:
-        tyro.cli(node, prog=" ".join(path), args=words)
+        tyro.cli(node.make() if isinstance(node, Later) else node, prog=" ".join(path), args=words)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -62,5 +89,6 @@ def _usage(path: list[str], node: Tree) -> str:
     return "\n".join(lines)
 
 
-def _first_line(function: Callable[..., None]) -> str:
+def _first_line(command: Callable[..., None] | Later) -> str:
+    function = command.make if isinstance(command, Later) else command
     return (function.__doc__ or "").splitlines()[0]

@@ -1,0 +1,157 @@
+"""Short imagined roll-outs that begin at recorded moments (after Janner et al. 2019, MBPO).
+
+Long imagined episodes carry the model's error. Here an episode begins with a few recorded frames
+and is cut after H steps, where the value stands for all that would come.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from torch import Tensor
+
+from agents.distribution import from_env
+from agents.envs import Envs, Step, parse_kwargs
+from agents.network import Agent
+from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.errors import InputError
+
+if TYPE_CHECKING:
+    from agents.ppo import Args
+
+
+class Plain(Envs):
+    """Episodes that begin as the environment begins them: nothing is remembered."""
+
+    def memory(self, agent: Agent, step: Step | None = None) -> Tensor:
+        """Memories (N, M) of rows that have just begun."""
+        return agent.blank(self.num_envs)
+
+
+class Branches(Plain):
+    """Imagined episodes of at most `horizon` steps from moments of a data set.
+
+    Args:
+        name: an imagined environment's id.
+        num_envs: N.
+        kwargs: of the environment.
+        data: the data set; its training episodes are used.
+        context: recorded frames that an episode is given, C.
+        horizon: H.
+        device: as of `Envs`.
+
+    Raises:
+        InputError: the environment is not imagined, or the data set does not fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_envs: int,
+        kwargs: dict[str, Any],
+        *,
+        data: Path,
+        context: int,
+        horizon: int,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(name, num_envs, kwargs, device=device, autoreset=AutoresetMode.DISABLED)
+        if not self.imagined:
+            raise InputError(f"{name} is not imagined and cannot begin at a recorded moment.")
+        if horizon < 1 or context < 1:
+            raise InputError(f"branch {horizon} with context {context}; give 1 or more of each.")
+        self._data, self._horizon, self._context = TrajectoryDataset.open(data), horizon, context
+        # From an episode's last frame nothing can go on.
+        refs = self._data.episodes("train")
+        self._refs = [ref for ref in refs if ref.total_steps >= context]
+        if not self._refs:
+            raise InputError(
+                f"{data} has no training episode of {context} steps; record some, or give a "
+                "shorter --branch-context."
+            )
+        if (own := self._data.action_space) != self.single_action_space:
+            raise InputError(
+                f"{data} has actions {own}, {name} takes {self.single_action_space}; give the data "
+                "set of the same simulator."
+            )
+        # An episode's share is its length, so that all moments are alike.
+        lengths = np.array([ref.total_steps for ref in self._refs], float)
+        self._shares = lengths / lengths.sum()
+        self._random = np.random.default_rng(0)
+
+    def reset(self, seed: Any, rows: NDArray[np.bool_] | None = None) -> Tensor:
+        """Begin all episodes, at moments that the seed draws."""
+        if isinstance(seed, int):
+            self._random = np.random.default_rng(seed)
+        self._steps = np.zeros(self.num_envs, np.int64)
+        return self._begin(np.ones(self.num_envs, bool), seed)
+
+    def step(self, actions: NDArray) -> Step:
+        """Step, and begin anew what ended or was cut."""
+        got = super().step(actions)
+        self._steps += 1
+        # Not all in one step: those that ended early stay out of step, which spreads the work.
+        terminated = got.terminated.cpu().numpy()
+        cut = (self._steps >= self._horizon) & ~terminated
+        ended = terminated | cut | got.truncated.cpu().numpy()
+        obs = self._begin(ended, None) if ended.any() else got.obs
+        truncated = torch.as_tensor(ended & ~terminated, device=self.device)
+        return Step(obs, got.reward, got.terminated, truncated, got.obs, got.surprise)
+
+    @torch.no_grad()
+    def memory(self, agent: Agent, step: Step | None = None) -> Tensor:
+        """What the agent remembers of the recorded frames before the present one."""
+        memory = agent.blank(self.num_envs)
+        if agent.recurrent:
+            for t in range(self._context - 1):
+                frames = torch.from_numpy(self._frames[:, t]).to(self.device)
+                drawn = from_env(agent.config.actions, self._actions[:, t]).to(self.device)
+                memory = agent.remember(agent(frames, memory)[2], drawn)
+        return memory
+
+    def _begin(self, rows: NDArray[np.bool_], seed: Any) -> Tensor:
+        clips = [self._draw() for _ in np.flatnonzero(rows)]
+        if rows.all():
+            self._frames = np.stack([frames for frames, _ in clips])
+            self._actions = np.stack([actions for _, actions in clips])
+        else:
+            self._frames[rows] = np.stack([frames for frames, _ in clips])
+            self._actions[rows] = np.stack([actions for _, actions in clips])
+        options: dict[str, Any] = {"context": (self._frames, self._actions)}
+        if not rows.all():
+            options["reset_mask"] = rows
+        obs, _ = self.env.reset(seed=seed, options=options)
+        self._steps[rows] = 0
+        self._lasted[rows] = 0
+        return self._tensor(obs)
+
+    def _draw(self) -> tuple[NDArray[np.uint8], NDArray]:
+        ref = self._refs[int(self._random.choice(len(self._refs), p=self._shares))]
+        start = int(self._random.integers(ref.total_steps - self._context + 1))
+        clip = self._data.read(ref, start, start + self._context)
+        return clip.observations[: self._context], clip.actions[: self._context - 1]
+
+
+def open_envs(args: Args) -> Plain:
+    """The environments that `args` ask for.
+
+    Raises:
+        InputError: as `Branches`, or a branch without data.
+    """
+    kwargs = parse_kwargs(args.env_kwargs)
+    if not args.branch:
+        return Plain(args.env, args.num_envs, kwargs, mode=args.mode, device=args.device)
+    if args.branch_data is None:
+        raise InputError(
+            f"branch is {args.branch}, but no moments to begin at are given; name a data set with "
+            "--branch-data."
+        )
+    return Branches(
+        args.env, args.num_envs, kwargs, data=args.branch_data, context=args.branch_context,
+        horizon=args.branch, device=args.device,
+    )  # fmt: skip

@@ -1,0 +1,233 @@
+"""Agents trained in imagination and judged in the simulator: `python -m benchmarks.agents`.
+
+Everything from the recording to the report, in hours; run it again to go on. The shipped world
+imitates mazes of size 9, so one of the size asked for is trained from it first. Parts:
+
+- data: record episodes of mazes of this size
+- world: let the shipped world go on learning on them
+- throughput: steps per second of a training, and what the network takes of it
+- branches: the length H of imagined roll-outs from recorded moments, by what agents reach with it
+- transfer: simulator, imagination and imagination with refreshes, three trainings of each
+- planner: success by planning in the world, with and without the critic of a trained agent
+
+The numbers go to OUT/agents.json, all episodes to OUT/transfer/report.json.
+"""
+
+import json
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import tyro
+
+from agents.baselines import Rows
+from agents.envs import Envs
+from agents.evaluate import evaluate
+from agents.foresight import foresight
+from agents.intervals import estimate, mean
+from agents.network import Agent, load_agent
+from agents.planner import Planner
+from agents.policy import Actors
+from agents.ppo import Args, train
+from agents.transfer import Transfer, transfer
+from benchmarks.report import processor
+from simulators import explorers
+from simulators.recorder import record
+from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.data.schema import SEED_BASE
+from worldmodel_env.data.writer import replace_file
+from worldmodel_env.imagination.world import World
+from worldmodel_env.presets import load_preset
+from worldmodel_env.training.budget import Budget
+from worldmodel_env.training.finish import save_world
+from worldmodel_env.training.teco import train_teco
+
+Part = Literal["data", "world", "throughput", "branches", "transfer", "planner"]
+SIMULATOR, IMAGINED = "SimMaze-v0", "TecoMaze-v0"
+POLICIES = "explore=0.35,sloppy=0.25,goal=0.25,random=0.15"
+"""Who records: all that an untrained, a half trained and a trained agent may come to."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much of everything."""
+
+    out: Path = Path("runs/agents")
+    """Folder of all that is made."""
+    parts: tuple[Part, ...] = ("data", "world", "throughput", "branches", "transfer", "planner")
+    """What to do; later ones need the earlier ones' results."""
+    size: int = 5
+    """Cells along a maze's edge: 5, 7 or 9."""
+    recorded: int = 1500
+    """Training episodes to record; an eighth of them for validation, from which dreams begin."""
+    world_minutes: float = 90.0
+    """Training of the world."""
+    steps: int = 150_000
+    """Environment steps of each agent's training."""
+    seeds: int = 3
+    """Trainings of each kind."""
+    episodes: int = 200
+    """Unseen mazes to judge by."""
+    horizons: tuple[int, ...] = (0, 8, 16, 32, 64)
+    """H to try; 0 stands for whole episodes from first frames."""
+    branch: int | None = None
+    """H of the transfer; the best found by `branches` if not given, else whole episodes."""
+    refresh_steps: int = 300
+    """Training steps of the world at each of three refreshes."""
+    threads: int = 2
+    """CPU threads of everything."""
+
+
+def main(settings: Settings) -> None:
+    """Do the parts that were asked for, in their order."""
+    torch.set_num_threads(settings.threads)
+    found: dict[str, Any] = {"machine": {"processor": processor(), "threads": settings.threads}}
+    file = settings.out / "agents.json"
+    if file.exists():
+        found = json.loads(file.read_text())
+    parts = {
+        "data": lambda: make_data(settings),
+        "world": lambda: make_world(settings),
+        "throughput": lambda: throughput(settings),
+        "branches": lambda: branches(settings),
+        "transfer": lambda: compare(settings, found),
+        "planner": lambda: plan(settings),
+    }
+    for part in settings.parts:
+        print(f"\n== {part}", flush=True)
+        found[part] = parts[part]()
+        settings.out.mkdir(parents=True, exist_ok=True)
+        replace_file(file, json.dumps(found, indent=1).encode())
+        print(json.dumps(found[part], indent=1), flush=True)
+
+
+def make_data(settings: Settings) -> str:
+    """Record mazes with a goal."""
+    summary = record(
+        SIMULATOR, settings.out / "data", episodes=settings.recorded,
+        validation=settings.recorded // 8, test=20, policy=POLICIES, workers=settings.threads,
+        env_kwargs={"size": settings.size, "task": "goal"},
+    )  # fmt: skip
+    return str(summary)
+
+
+def make_world(settings: Settings) -> dict[str, Any]:
+    """Let the shipped world learn mazes of this size; its tokenizer knows their pictures.
+
+    Returns:
+        How well it foresees the goal before and after (`agents/foresight.py`).
+    """
+    run = settings.out / "world"
+    if not (run / "world" / "world.json").exists():
+        old, preset = World.load("maze"), load_preset("maze")
+        train_teco(
+            old.config.teco, preset.teco_training, vqgan=old.config.vqgan,
+            data=settings.out / "data", out=run, budget=Budget(minutes=settings.world_minutes),
+            begin_with=old,
+        )  # fmt: skip
+        save_world(
+            run, settings.out / "data", name=f"maze-{settings.size}", preset="maze",
+            sampling=old.config.sampling,
+        )  # fmt: skip
+    data = TrajectoryDataset.open(settings.out / "data")
+    worlds = {"shipped": World.load("maze"), "trained on": World.load(run / "world")}
+    return {
+        name: vars(foresight(world, data, threads=settings.threads))
+        for name, world in worlds.items()
+    }
+
+
+def ppo(settings: Settings, out: Path, **changes: Any) -> Args:
+    """How agents are trained in imagination, unless told otherwise."""
+    words = (f"world={settings.out / 'world' / 'world'}", f"threads={settings.threads}")
+    return replace(
+        Args(out, env=IMAGINED, env_kwargs=words, steps=settings.steps, threads=settings.threads),
+        **changes,
+    )
+
+
+def throughput(settings: Settings) -> dict[str, float]:
+    """Environment steps per second with 64 worlds: imagining alone, and training."""
+    args = ppo(settings, settings.out, num_envs=64, steps=64 * 64 * 3)
+    envs = Envs(IMAGINED, 64, {"world": str(settings.out / "world" / "world"),
+                               "threads": settings.threads})  # fmt: skip
+    envs.reset(0)
+    random, actions = np.random.default_rng(0), 3
+    envs.step(random.integers(actions, size=64))
+    began = time.monotonic()
+    for _ in range(64):
+        envs.step(random.integers(actions, size=64))
+    imagining = 64 * 64 / (time.monotonic() - began)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        train(replace(args, out=Path(folder)))
+        training = args.steps / (time.monotonic() - began)
+    return {
+        "imagining, steps/s": imagining,
+        "training, steps/s": training,
+        "share of a training's time that is not imagining": 1 - training / imagining,
+    }
+
+
+def branches(settings: Settings) -> dict[str, Any]:
+    """Success on validation mazes by the length of imagined roll-outs."""
+    found: dict[str, Any] = {}
+    seeds = [SEED_BASE["validation"] + i for i in range(settings.episodes // 2)]
+    for horizon in settings.horizons:
+        out = settings.out / "branches" / f"h{horizon}"
+        train(ppo(settings, out, branch=horizon, branch_data=settings.out / "data"))
+        scores = evaluate(
+            SIMULATOR, Actors.of(load_agent(out)), seeds,
+            kwargs={"size": settings.size, "split": "validation"},
+        )  # fmt: skip
+        found[str(horizon)] = vars(estimate([scores.success], mean))
+    return found
+
+
+def compare(settings: Settings, found: dict[str, Any]) -> str:
+    """The three arms."""
+    branch = settings.branch
+    if branch is None:
+        tried = found.get("branches", {"0": {"value": 0.0}})
+        branch = int(max(tried, key=lambda h: tried[h]["value"]))
+    return transfer(
+        Transfer(
+            settings.out / "transfer", world=str(settings.out / "world" / "world"),
+            kwargs=(f"size={settings.size}",), imagined_kwargs=(f"threads={settings.threads}",),
+            seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
+            world_steps=settings.refresh_steps, world_threads=settings.threads,
+            ppo=ppo(settings, Path(), branch=branch,
+                    branch_data=settings.out / "data" if branch else None),
+        ),
+        lambda: explorers.make("goal"),
+    )  # fmt: skip
+
+
+def plan(settings: Settings) -> dict[str, Any]:
+    """Planning alone, and with the critic of the first agent trained in imagination."""
+    found: dict[str, Any] = {}
+    trained = settings.out / "transfer" / "imagination" / "seed-0"
+    critics: dict[str, Agent | None] = {"no critic": None}
+    if trained.exists():
+        critics["critic"] = load_agent(trained)
+    world = {"world": str(settings.out / "world" / "world"), "threads": settings.threads}
+    seeds = [SEED_BASE["test"] + i for i in range(max(1, settings.episodes // 10))]
+    for name, critic in critics.items():
+        make = Rows.of(partial(Planner, IMAGINED, world, agent=critic))
+        scores = evaluate(
+            SIMULATOR, make, seeds, kwargs={"size": settings.size, "split": "test"}, num_envs=1
+        )
+        found[name] = {
+            "success": vars(estimate([scores.success], mean)),
+            "seconds per step": scores.seconds / float(scores.steps.sum()),
+        }
+    return found
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
