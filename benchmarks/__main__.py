@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-SCRIPTS = ("simulator", "recording", "imagination", "quality", "teco", "tables")
+SCRIPTS = (
+    "simulator",
+    "recording",
+    "imagination",
+    "step",
+    "batched",
+    "drift",
+    "quality",
+    "teco",
+    "tables",
+)
 
 for script in SCRIPTS:
     print(f"\n== benchmarks.{script}", flush=True)

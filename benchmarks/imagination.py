@@ -20,7 +20,7 @@ import worldmodel_env  # noqa: F401
 from benchmarks.report import report
 from worldmodel_env.envs.actions import action_batch
 from worldmodel_env.envs.teco_env import TecoEnv
-from worldmodel_env.imagination.torch_backend import TorchBackend
+from worldmodel_env.imagination.backend import open_backend
 from worldmodel_env.imagination.world import World
 from worldmodel_env.precision import Precision
 
@@ -91,7 +91,7 @@ def gymnasium_share(env: gymnasium.Env, action: Any, steps: int = WINDOW) -> flo
 def batched(world: str, precision: Precision, worlds: int) -> dict[str, float]:
     """Many worlds as one batch of the backend."""
     loaded = World.load(world)
-    backend = TorchBackend(loaded, precision=precision)
+    backend = open_backend(loaded, batch=worlds, precision=precision)
     state = backend.begin(loaded.starts[np.arange(worlds) % len(loaded.starts)])
     key = torch.arange(worlds)
     action = action_batch(loaded.action_space, [loaded.action_space.sample()] * worlds)

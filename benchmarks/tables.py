@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.runtime_tables import drift_table, int8_table, step_table
+
 RESULTS = Path("benchmarks/results")
 BEGIN = "<!-- {name}: written by `python -m benchmarks.tables` from benchmarks/results/*.json -->"
 END = "<!-- end -->"
@@ -64,9 +66,9 @@ SPEEDS = {
 
 
 def readme_tables() -> list[str]:
-    """Quality and speed of the shipped world."""
+    """Quality and speed of the shipped world, and of its step in every backend."""
     report = json.loads((RESULTS / "maze.json").read_text())
-    return [*quality_table(report), "", *speed_table(SPEEDS)]
+    return [*quality_table(report), "", *speed_table(SPEEDS), "", *step_table()]
 
 
 def environment_table() -> list[str]:
@@ -158,6 +160,7 @@ def ablation_table() -> list[str]:
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "README.md": {"results": readme_tables},
     "docs/environment.md": {"speed": environment_table},
+    "docs/exporting.md": {"step": step_table, "drift": drift_table, "int8": int8_table},
     "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }

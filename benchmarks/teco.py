@@ -121,10 +121,11 @@ def temporal_parts(model: Teco, frames: int) -> dict[str, Callable[[], object]]:
     """The temporal transformer alone, one frame by cache and by recomputing."""
     cfg = model.cfg
     sequence = torch.randn(1, frames, cfg.tokens, cfg.temporal.dim)
-    cache = model.temporal.empty_cache(1, sequence).normal_()
-    index = torch.tensor([frames - 1])
+    state = model.temporal.begin(1, sequence)
+    state["cache"].normal_()
+    state["index"] += frames - 1
     return {
-        "cached": lambda: model.temporal.step(sequence[:, -1], cache, index),
+        "cached": lambda: model.temporal.step(sequence[:, -1], state),
         "recomputed": lambda: model.temporal(sequence),
     }
 

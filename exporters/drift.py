@@ -94,19 +94,19 @@ def measure(reference: Backend, backend: Backend, walks: Walks) -> Drift:
     """Step both along the walks.
 
     Args:
-        reference: torch in float32.
+        reference: torch in float32, on the same device.
         backend: what is judged.
         walks: for as many worlds as both are opened for.
     """
     true, free = reference.begin(walks.starts), backend.begin(walks.starts)
-    like = free
+    like, keys = free, walks.keys.to(reference.device)
     codes: list[tuple[float, float]] = []
     frames: list[tuple[float, float]] = []
     worst = np.zeros(3)
     for action in walks.actions:
-        following, shown = reference.step(true, action, walks.keys)
-        forced, seen = backend.step(_as(true, like), action, walks.keys)
-        free, dreamt = backend.step(free, action, walks.keys)
+        following, shown = reference.step(true, action, keys)
+        forced, seen = backend.step(_as(true, like), action, keys)
+        free, dreamt = backend.step(free, action, keys)
         codes.append((_equal(following, forced), _equal(following, free)))
         frames.append(
             (psnr(shown.frame, seen.frame).mean(), psnr(shown.frame, dreamt.frame).mean())

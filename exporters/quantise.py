@@ -65,7 +65,7 @@ def quantise(
             )
         made.manifest["parity"] = {"codes": drift.forced.codes.mean(), "cache": drift.cache}
         write_manifest(made)
-    print(f"{_summary(drift)}; {_size(source):.1f} -> {_size(Export(out, made.manifest)):.1f} MB")
+    print(f"{_summary(drift)}; {size(source):.1f} -> {size(Export(out, made.manifest)):.1f} MB")
     return Export(out, made.manifest)
 
 
@@ -85,7 +85,8 @@ def _summary(drift: Drift) -> str:
     )
 
 
-def _size(export: Export) -> float:
+def size(export: Export) -> float:
+    """Megabytes of an export's files."""
     return sum(export.file(name).stat().st_size for name in export.manifest["graphs"]) / 1e6
 
 

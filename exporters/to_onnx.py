@@ -24,7 +24,7 @@ def to_onnx(
     world: str = "maze",
     out: Path | None = None,
     batch: str = DYNAMIC,
-    precision: Literal["fp32", "fp16"] = "fp32",
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32",
     steps: int | None = None,
     temperature: float | None = None,
 ) -> Export:
@@ -34,7 +34,7 @@ def to_onnx(
         world: a shipped world's name or a world's folder.
         out: folder of the files; the user's cache, where backends look for them, if not given.
         batch: rows of every tensor, a number, or "dynamic".
-        precision: of weights and state; fp16 is for accelerators and browsers.
+        precision: of weights and state; fp16 and bf16 are for accelerators.
         steps: passes of the prior; the world's own if not given.
         temperature: of the prior; likewise.
 
@@ -59,11 +59,15 @@ def main() -> None:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    for name, graph in export.manifest["graphs"].items():
-        size = export.file(name).stat().st_size / 1e6
-        print(f"{graph['file']:<16}{size:8.1f} MB")
-    print(", ".join(f"{k} {v:.6g}" for k, v in export.manifest["parity"].items()))
+    print(*summary(export), sep="\n")
     print(f"{export.folder}: exported and checked in {time.perf_counter() - began:.0f} s")
+
+
+def summary(export: Export) -> list[str]:
+    """Files and their parity with the model, in lines for people."""
+    files = [export.file(name) for name in export.manifest["graphs"]]
+    sizes = [f"{file.name:<16}{file.stat().st_size / 1e6:8.1f} MB" for file in files]
+    return [*sizes, ", ".join(f"{k} {v:.6g}" for k, v in export.manifest["parity"].items())]
 
 
 def _rows(batch: str) -> int | None:

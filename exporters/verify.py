@@ -65,9 +65,8 @@ def verify(
         raise InputError(f"frames is {frames} and worlds {worlds}; give 1 or more of each.")
     require_figures()
     loaded = World.load(world)
-    sampling = loaded.config.sampling
-    if export is not None:
-        sampling = Export.load(export, loaded).sampling
+    given = None if export is None else Export.load(export, loaded)
+    sampling = loaded.config.sampling if given is None else given.sampling
     if steps is not None:
         sampling = replace(sampling, steps=steps)
     loaded = replace(loaded, config=replace(loaded.config, sampling=sampling))
@@ -77,7 +76,7 @@ def verify(
     passed = True
     print(f"{'':<34}{'teacher-forced':^26}{'left alone, codes equal':^32}")
     print(f"{'':<34}{'codes':>8}{'PSNR, dB':>10}{'':>8}" + _heading(frames))
-    for name, number_format, backend in _backends(loaded, export, worlds):
+    for name, number_format, backend in backends(loaded, given, worlds):
         drift = drifts[name] = measure(reference, backend, walks)
         good = within_limits(drift, number_format)
         passed &= good
@@ -111,24 +110,29 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def _backends(world: World, export: Path | None, rows: int) -> Iterator[tuple[str, str, Backend]]:
-    """Name, number format and backend, of all that can run here; says which cannot."""
+def backends(world: World, export: Export | None, rows: int) -> Iterator[tuple[str, str, Backend]]:
+    """Name, number format and backend, of all that can run here; says which cannot.
+
+    Args:
+        world: what to imagine.
+        export: what others than torch run; the cache's if not given.
+        rows: of every call.
+    """
     for name, precision in BACKENDS:
         try:
             if export is None or name == "torch":
                 backend = open_backend(world, name, batch=rows, precision=precision)
                 yield f"{name} {precision}", precision, backend
                 continue
-            given = Export.load(export, world)
             runtime = (OpenVino if name == "openvino" else OnnxRuntime)(
                 batch=rows, threads=1, precision=precision
             )
-            stored = given.precision
+            stored = export.precision
             shown = precision if stored == "fp32" else f"{precision}, {stored} weights"
             yield (
                 f"{name} {shown}",
                 precision if stored == "fp32" else stored,
-                GraphBackend(world, given, runtime),
+                GraphBackend(world, export, runtime),
             )
         except InputError as error:
             if export is not None and name != "torch":

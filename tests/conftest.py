@@ -1,12 +1,15 @@
 """Fixtures shared by all tests; being here, this file also makes `import toy_env` possible."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 # Before torch is imported: on a busy machine two threads wait for one another fifty times as long
 # as one thread works, and nothing here is large enough for two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Shells start what runs in the background deaf to Ctrl-C, which tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import gymnasium
 import pytest

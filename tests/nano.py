@@ -1,6 +1,7 @@
 """A world of the preset `nano` with random weights: all but the training, in milliseconds."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,13 @@ def nano_teco(kind: str = "discrete") -> TecoConfig:
 
 
 def make_nano(
-    kind: str = "discrete", *, resolution: int = 32, starts: int = 12, steps: int = 2, seed: int = 0
+    kind: str = "discrete",
+    *,
+    resolution: int = 32,
+    starts: int = 12,
+    steps: int = 2,
+    seed: int = 0,
+    **temporal: Any,
 ) -> World:
     """A world with random weights that hardly ever ends an episode.
 
@@ -36,11 +43,15 @@ def make_nano(
         starts: first frames to begin with.
         steps: passes of the prior.
         seed: of weights and starts.
+        **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
     preset = load_preset("nano")
     patch = preset.vqgan.patch * resolution // preset.vqgan.resolution
     vqgan = replace(preset.vqgan, resolution=resolution, patch=patch)
-    config = WorldConfig(vqgan, nano_teco(kind), Sampling(steps=steps), max_episode_steps=40)
+    teco_config = nano_teco(kind)
+    if temporal:
+        teco_config = replace(teco_config, temporal=replace(teco_config.temporal, **temporal))
+    config = WorldConfig(vqgan, teco_config, Sampling(steps=steps), max_episode_steps=40)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Imagination(Vqgan(vqgan), Teco(config.teco), config.sampling)

@@ -78,8 +78,24 @@ def imagine_walk(
     return Walk(out / "imagined.mp4", out / "imagined.png", frames, seconds)
 
 
+def export_shipped() -> str:
+    """Export the world `maze` once, so that the backend "auto" is the fastest; says what it is."""
+    from worldmodel_env.errors import InputError
+    from worldmodel_env.imagination.backend import fastest
+    from worldmodel_env.imagination.export.cached import cached_export
+    from worldmodel_env.imagination.export.manifest import Options
+    from worldmodel_env.imagination.world import World
+
+    world = World.load("maze")
+    try:
+        cached_export(world, Options(world.config.sampling))
+    except InputError as error:
+        return f"not exported: {error} Backend: {fastest(world)}."
+    return f"exported; backend: {fastest(world)}"
+
+
 def run_demo(out: Path, *, minutes: float, workers: int) -> None:
-    """Imagine in the shipped world; then record, train, evaluate, make and imagine anew.
+    """Export the shipped world and imagine in it; then record, train, evaluate, imagine anew.
 
     Args:
         out: folder for everything; what it already holds is not made again.
@@ -96,12 +112,15 @@ def run_demo(out: Path, *, minutes: float, workers: int) -> None:
     from worldmodel_env.training.vqgan import train_vqgan
 
     written: list[str] = []
-    print("1/5 imagine: the scripted walker in the shipped world")
+    print("1/6 export: the step of the shipped world, for the runtimes that are installed")
+    print(f"    {export_shipped()}")
+
+    print("2/6 imagine: the scripted walker in the shipped world")
     shipped = imagine_walk("maze", out)
     written.append(f"{shipped.video}, {shipped.sheet}: a walk through the shipped world")
     print(f"    {shipped}")
 
-    print("2/5 record: 40 episodes of SimMaze-v0, and 8 + 8 to hold out")
+    print("3/6 record: 40 episodes of SimMaze-v0, and 8 + 8 to hold out")
     data = out / "recordings"
     summary = record(
         "SimMaze-v0",
@@ -115,7 +134,7 @@ def run_demo(out: Path, *, minutes: float, workers: int) -> None:
     print(f"    {summary}")
     written.append(f"{data}: recorded episodes")
 
-    print(f"3/5 train: tokenizer, then world model, {minutes:g} minutes in all")
+    print(f"4/6 train: tokenizer, then world model, {minutes:g} minutes in all")
     preset = load_preset("maze")
     train_vqgan(
         preset.vqgan, preset.vqgan_training, data=data, out=out, budget=Budget(minutes=minutes / 3)
@@ -131,14 +150,14 @@ def run_demo(out: Path, *, minutes: float, workers: int) -> None:
     folder = save_world(out, data, name="demo", preset="maze")
     written.append(f"{folder}: the small world, for gymnasium.make(..., world={str(folder)!r})")
 
-    print("4/5 evaluate: held-out episodes, actions replayed")
+    print("5/6 evaluate: held-out episodes, actions replayed")
     report = out / "report"
     result = evaluate_world(World.load(folder), data, report, context=12, horizon=10)
     for name, value in result.summary().items():
         print(f"    {name:45s} {value:8.3f}")
     written.append(f"{report}: what {minutes:g} minutes of training reach, with plots")
 
-    print("5/5 imagine: the scripted walker in the new world")
+    print("6/6 imagine: the scripted walker in the new world")
     small = imagine_walk(folder, out / "small", frames=100)
     written.append(f"{small.video}, {small.sheet}: a walk through the small world")
     print(f"    {small}")

@@ -20,6 +20,12 @@ def backend(request):
     return request.param
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, exported_nano):
+    """A cache with the export, so that the other tests' stays empty."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(exported_nano))
+
+
 def test_a_row_is_bit_exact_whatever_its_neighbours_do(nano_world, backend):
     assert_row_0_is_exact(nano_world, backend=backend)
 

@@ -39,7 +39,7 @@ def copied(made: Export, tmp_path: Path) -> Path:
 def quick(made: Export, monkeypatch: pytest.MonkeyPatch) -> None:
     """Graphs are copied instead of being exported."""
 
-    def copy_graph(graph, file, batch):
+    def copy_graph(graph, file, batch, opset):
         assert batch is None
         shutil.copy(made.file(graph.name), file)
 

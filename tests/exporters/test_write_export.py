@@ -7,12 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from exporters.to_onnx import main, to_onnx
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export import parity, write
 from worldmodel_env.imagination.export.manifest import MANIFEST, Export, Options
+from worldmodel_env.imagination.export.widen import widen
 from worldmodel_env.imagination.export.write import write_export
 from worldmodel_env.models.sampling import Sampling
 
@@ -29,11 +31,11 @@ def interrupted(graphs: int, error: BaseException, monkeypatch):
     """Exporting fails after some graphs."""
     copy_graph, written = write._write_graph, []
 
-    def fail_late(graph, file, batch):
+    def fail_late(graph, file, batch, opset):
         if len(written) == graphs:
             raise error
         written.append(graph.name)
-        copy_graph(graph, file, batch)
+        copy_graph(graph, file, batch, opset)
 
     monkeypatch.setattr(write, "_write_graph", fail_late)
 
@@ -61,7 +63,7 @@ from worldmodel_env.imagination.world import World
 
 world, made, out = sys.argv[1:]
 
-def copy_graph(graph, file, batch):
+def copy_graph(graph, file, batch, opset):
     if graph.name == "encode":
         os.kill(os.getpid(), signal.SIGKILL)
     shutil.copy(f"{made}/{file.name}", file)
@@ -101,7 +103,7 @@ def test_a_graph_of_other_weights_is_noticed(quick, options, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (Options(Sampling(), "bf16"), r"precision is 'bf16'; export 'fp32' or 'fp16'"),
+        (Options(Sampling(), "int8"), r"precision is 'int8'; export 'fp32', 'fp16', 'bf16'"),
         (Options(Sampling(), "fp32", 0), r"batch is 0; give 1 to"),
         (Options(Sampling(), "fp32", 1 << 20), r"batch is 1048576; give 1 to"),
     ],
@@ -138,8 +140,47 @@ def test_command_line(quick, nano_world, tmp_path, monkeypatch, capsys):
     assert "batch is 'many'; give a number of rows, or 'dynamic'" in capsys.readouterr().err
 
 
+def test_a_copy_of_bf16_in_float32(tmp_path):
+    """Weights, casts and the inside of loops become float32; what is computed stays."""
+    onnx = pytest.importorskip("onnx")
+    ort = pytest.importorskip("onnxruntime")
+    h, kinds = onnx.helper, onnx.TensorProto
+    weight = h.make_tensor("w", kinds.BFLOAT16, [2], [1.5, -3.0])
+    info = h.make_tensor_value_info
+    body = h.make_graph(
+        [
+            h.make_node("Add", ["x_in", "w"], ["x_out"]),
+            h.make_node("Identity", ["more"], ["again"]),
+        ],
+        "body",
+        [
+            info("i", kinds.INT64, []),
+            info("more", kinds.BOOL, []),
+            info("x_in", kinds.BFLOAT16, [2]),
+        ],
+        [info("again", kinds.BOOL, []), info("x_out", kinds.BFLOAT16, [2])],
+    )
+    nodes = [
+        h.make_node("Cast", ["x"], ["narrow"], to=kinds.BFLOAT16),
+        h.make_node("Loop", ["count", "", "narrow"], ["y"], body=body),
+    ]
+    graph = h.make_graph(
+        nodes,
+        "graph",
+        [info("x", kinds.FLOAT, [2])],
+        [info("y", kinds.BFLOAT16, [2])],
+        [weight, h.make_tensor("count", kinds.INT64, [], [3])],
+    )
+    model = h.make_model(graph, opset_imports=[h.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, str(tmp_path / "narrow.onnx"))
+    widen(tmp_path / "narrow.onnx", tmp_path / "wide.onnx")
+    session = ort.InferenceSession(str(tmp_path / "wide.onnx"), providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {"x": np.float32([1.001, 2])})
+    np.testing.assert_array_equal(result, np.float32([1.001 + 4.5, -7.0]))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_one_size(nano, tmp_path, precision):
     """For one number of rows, and in half precision; to_onnx checks parity itself."""
     folder = nano.save(tmp_path / "world")
@@ -148,7 +189,8 @@ def test_one_size(nano, tmp_path, precision):
     assert all(x["shape"][0] == 3 for x in step["inputs"] + step["outputs"])
     assert "noise" not in {x["name"] for x in step["inputs"]}
     state = {x["name"]: x["dtype"] for x in step["inputs"]}
-    assert state["cache"] == {"fp32": "float32", "fp16": "float16"}[precision]
+    formats = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+    assert state["cache"] == formats[precision]
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer, rotate, sinusoids
+from worldmodel_env.models.positions import rotate, sinusoids
+from worldmodel_env.models.temporal import State, TemporalConfig, TemporalTransformer
 
 TOKENS, FRAMES, WINDOW, LAYERS = 3, 11, 4, 2
 REACH = LAYERS * (WINDOW - 1)  # how many frames back an output depends on
@@ -24,16 +25,14 @@ def frames(batch: int = 2, seed: int = 1) -> Tensor:
     return torch.randn(batch, FRAMES, TOKENS, CONFIG.dim, generator=generator)
 
 
-def run(model: TemporalTransformer, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """All of `x` frame by frame: outputs, the last cache, the next index."""
-    cache = model.empty_cache(len(x), x)
-    index = torch.zeros(len(x), dtype=torch.int64)
+def run(model: TemporalTransformer, x: Tensor) -> tuple[Tensor, State]:
+    """All of `x` frame by frame: outputs and the last state."""
+    state = model.begin(len(x), x)
     out = []
     for t in range(x.shape[1]):
-        y, cache = model.step(x[:, t], cache, index)
-        index = index + 1
+        y, state = model.step(x[:, t], state)
         out.append(y)
-    return torch.stack(out, 1), cache, index
+    return torch.stack(out, 1), state
 
 
 @BOTH
@@ -49,12 +48,12 @@ def test_recurrent_equals_parallel_beyond_the_window(positions: str) -> None:
 def test_rows_may_be_at_different_times(positions: str) -> None:
     model, x = build(positions), frames()
     early, late = 1, 6
-    _, cache_a, index_a = run(model, x[:1, :early])
-    _, cache_b, index_b = run(model, x[1:, :late])
-    cache, index = torch.cat([cache_a, cache_b]), torch.cat([index_a, index_b])
+    _, young = run(model, x[:1, :early])
+    _, old = run(model, x[1:, :late])
+    state = {name: torch.cat([young[name], old[name]]) for name in young}
     for k in range(3):
         now = torch.stack([x[0, early + k], x[1, late + k]])
-        y, cache = model.step(now, cache, index + k)
+        y, state = model.step(now, state)
         torch.testing.assert_close(y[0], model(x[:1])[0, early + k], atol=2e-6, rtol=1e-5)
         torch.testing.assert_close(y[1], model(x[1:])[0, late + k], atol=2e-6, rtol=1e-5)
 
@@ -63,9 +62,9 @@ def test_rows_may_be_at_different_times(positions: str) -> None:
 @torch.no_grad()
 def test_what_an_old_row_left_in_the_ring_is_not_seen(positions: str) -> None:
     model, x = build(positions), frames()
-    zero = torch.zeros(2, dtype=torch.int64)
-    clean, _ = model.step(x[:, 0], model.empty_cache(2, x), zero)
-    rubbish, _ = model.step(x[:, 0], torch.full_like(model.empty_cache(2, x), 1e3), zero)
+    state = model.begin(2, x)
+    clean, _ = model.step(x[:, 0], state)
+    rubbish, _ = model.step(x[:, 0], {**state, "cache": torch.full_like(state["cache"], 1e3)})
     assert torch.equal(clean, rubbish)
 
 
@@ -104,9 +103,9 @@ def test_window_positions_know_no_absolute_time() -> None:
     model, x = build("window"), frames()
     late = x[:, FRAMES - REACH - 1 :]
     torch.testing.assert_close(model(x)[:, -1], model(late)[:, -1], atol=2e-6, rtol=1e-5)
-    _, cache, index = run(model, x[:, :8])
-    now, _ = model.step(x[:, 8], cache, index)
-    much_later, _ = model.step(x[:, 8], cache, index + 1000 * WINDOW)
+    _, state = run(model, x[:, :8])
+    now, _ = model.step(x[:, 8], state)
+    much_later, _ = model.step(x[:, 8], {**state, "index": state["index"] + 1000 * WINDOW})
     assert torch.equal(now, much_later)
 
 
@@ -120,12 +119,13 @@ def test_absolute_positions_do() -> None:
 @torch.no_grad()
 def test_the_cache_does_not_grow_and_step_leaves_its_input_alone() -> None:
     model, x = build("window"), frames()
-    cache = model.empty_cache(2, x)
-    assert cache.shape == (2, LAYERS, 2, 2, WINDOW, TOKENS, 8)
-    before = cache.clone()
-    _, after = model.step(x[:, 0], cache, torch.zeros(2, dtype=torch.int64))
-    assert after.shape == cache.shape
-    assert torch.equal(cache, before)
+    state = model.begin(2, x)
+    assert state["cache"].shape == (2, LAYERS, 2, 2, WINDOW, TOKENS, 8)
+    assert set(state) == {"cache", "index"}
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    _, after = model.step(x[:, 0], state)
+    assert after["cache"].shape == state["cache"].shape
+    assert all(torch.equal(state[name], before[name]) for name in state)
 
 
 def test_rotated_scores_depend_on_differences_of_positions() -> None:

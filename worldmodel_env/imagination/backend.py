@@ -14,7 +14,7 @@ from worldmodel_env.imagination.world import World
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.precision import Precision, resolve_device
 
-BackendName = Literal["auto", "torch", "torch-compiled", "openvino", "onnxruntime"]
+BackendName = Literal["auto", "torch", "torch-compiled", "openvino", "onnxruntime", "tensorrt"]
 
 
 class Backend(Protocol):
@@ -74,8 +74,8 @@ def open_backend(
     Args:
         world: what to imagine.
         backend: "torch" runs everything; "torch-compiled" after minutes of compilation, with CUDA
-            graphs on a GPU; "openvino" and "onnxruntime" run exports on the CPU, which are made on
-            first use; "auto" is what `fastest` says.
+            graphs on a GPU; "openvino" and "onnxruntime" run exports on the CPU, "tensorrt" engines
+            on a GPU, which are made on first use; "auto" is what `fastest` says.
         batch: rows of every call.
         device: "auto", "cpu", "cuda", ...
         precision: "fp32", "bf16", or "auto": bf16 where the backend and the hardware have it.
@@ -96,7 +96,7 @@ def open_backend(
     sampling = sampling or world.config.sampling
     if backend == "auto":
         backend = fastest(world, device=device, precision=precision, sampling=sampling)
-    if backend in ("openvino", "onnxruntime"):
+    if backend in ("openvino", "onnxruntime", "tensorrt"):
         return _exported(backend, world, batch, device, precision, threads, sampling)
     from worldmodel_env.imagination.torch_backend import TorchBackend
     from worldmodel_env.imagination.torch_compiled import CompiledBackend
@@ -156,15 +156,17 @@ def _exported(
     from worldmodel_env.imagination.onnxruntime_backend import OnnxRuntime
     from worldmodel_env.imagination.openvino_backend import OpenVino
 
-    if device != "auto" and resolve_device(device).type != "cpu":
-        raise InputError(
-            f"device is {device!r}, but backend {backend!r} runs on the CPU; use device='cpu' or "
-            "backend='torch'."
-        )
     if sampling.refill:
         raise InputError(
             f"sampling.refill is {sampling.refill}, but backend {backend!r} cannot read frames "
             "again; use backend='torch'."
+        )
+    if backend == "tensorrt":
+        return _engines(world, batch, device, precision, sampling)
+    if device != "auto" and resolve_device(device).type != "cpu":
+        raise InputError(
+            f"device is {device!r}, but backend {backend!r} runs on the CPU; use device='cpu' or "
+            "backend='torch'."
         )
     runtime: Runtime
     if backend == "openvino":
@@ -172,3 +174,20 @@ def _exported(
     else:
         runtime = OnnxRuntime(batch=batch, threads=threads, precision=precision)
     return GraphBackend(world, cached_export(world, Options(sampling)), runtime)
+
+
+def _engines(
+    world: World, batch: int, device: str, precision: Precision, sampling: Sampling
+) -> Backend:
+    from worldmodel_env.imagination.export.engines import (
+        EngineOptions,
+        cached_engines,
+        find_package,
+    )
+    from worldmodel_env.imagination.graph_backend import GraphBackend
+    from worldmodel_env.imagination.tensorrt_backend import TensorRt
+
+    runtime = TensorRt(batch=batch, device=device, precision=precision)
+    rows = (batch, batch, batch)
+    options = EngineOptions(sampling, runtime.precision, rows, package=find_package())
+    return GraphBackend(world, cached_engines(world, options), runtime)

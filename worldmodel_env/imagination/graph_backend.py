@@ -24,23 +24,25 @@ Loaded = Any
 
 
 class Runtime(Protocol):
-    """Loads exported graphs for one number of rows, and runs them on the CPU.
+    """Loads exported graphs for one number of rows, and runs them on one device.
 
     Attributes:
         name: such as "onnxruntime".
         precision: what is computed in, "fp32" or "bf16".
         batch: rows.
+        device: where inputs and outputs live.
     """
 
     name: str
     precision: str
     batch: int
+    device: torch.device
 
     def load(self, export: Export, graph: str) -> Loaded:
         """A graph, ready to run; InputError if the runtime refuses it."""
         ...
 
-    def run(self, loaded: Loaded, inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    def run(self, loaded: Loaded, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by name, in memory of their own; inputs are contiguous and left alone."""
         ...
 
@@ -53,11 +55,9 @@ class GraphBackend:
     Attributes:
         name: the runtime's.
         precision: what it computes in.
-        device: the CPU.
+        device: where states live.
         batch: how many rows every call must have.
     """
-
-    device = torch.device("cpu")
 
     def __init__(self, world: World, export: Export, runtime: Runtime) -> None:
         """Load what every episode needs.
@@ -67,6 +67,7 @@ class GraphBackend:
         """
         self.name = runtime.name
         self.precision = runtime.precision
+        self.device = runtime.device
         self.batch: int | None = runtime.batch
         if export.batch not in (None, self.batch):
             raise InputError(
@@ -84,7 +85,7 @@ class GraphBackend:
 
     def begin(self, codes: NDArray[np.integer]) -> State:
         """State after first frames, given as codes (B, g, g)."""
-        return self._state(self._run("begin", {"codes": codes.astype(np.int64)}))
+        return self._state(self._run("begin", {"codes": self._tensor(codes.astype(np.int64))}))
 
     def first(self, key: Tensor) -> NDArray[np.int64]:
         """Codes (B, g, g) of imagined first frames; `key` as in `step`.
@@ -99,16 +100,15 @@ class GraphBackend:
             )
         # Step 0 of the noise, which no transition uses.
         noise = self._noise("first", key, torch.zeros_like(key))
-        return self._run("first", noise)["codes"]
+        return self._run("first", noise)["codes"].cpu().numpy()
 
     def encode(self, frames: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Codes (B, g, g) of frames (B, R, R, 3) uint8."""
-        return self._run("encode", {"frame": frames})["codes"]
+        return self._run("encode", {"frame": self._tensor(frames)})["codes"].cpu().numpy()
 
     def decode(self, state: State) -> Tensor:
         """The frame (B, R, R, 3) uint8 that a state shows."""
-        shown = self._run("decode", {"codes": state["codes"].numpy()})
-        return torch.from_numpy(shown["frame"])
+        return self._run("decode", {"codes": state["codes"]})["frame"]
 
     def step(self, state: State, action: NDArray, key: Tensor) -> tuple[State, Imagined]:
         """Imagine one transition.
@@ -120,14 +120,13 @@ class GraphBackend:
         """
         self._check({"action": action, "key": key})
         noise = self._noise("step", key, frames_seen(state))
-        out = self._run("step", {**self._taken(state), "action": action, **noise})
-        shown = {name: torch.from_numpy(out[name]) for name in SHOWN}
-        return self._state(out), Imagined(**shown)
+        out = self._run("step", {**self._taken(state), "action": self._tensor(action), **noise})
+        return self._state(out), Imagined(**{name: out[name] for name in SHOWN})
 
     def observe(self, state: State, frames: NDArray[np.uint8], action: NDArray) -> State:
         """Take in real frames (B, R, R, 3) that `action` led to."""
-        inputs = {**self._taken(state), "frame": frames, "action": action}
-        return self._state(self._run("observe", inputs))
+        seen = {"frame": self._tensor(frames), "action": self._tensor(action)}
+        return self._state(self._run("observe", {**self._taken(state), **seen}))
 
     def _check(self, inputs: Mapping[str, NDArray | Tensor]) -> None:
         for name, array in inputs.items():
@@ -137,22 +136,25 @@ class GraphBackend:
                     f"{self.batch}; open another with batch={len(array)}."
                 )
 
-    def _run(self, graph: str, inputs: dict[str, NDArray]) -> dict[str, NDArray]:
+    def _run(self, graph: str, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         self._check(inputs)
         if graph not in self._loaded:
             self._loaded[graph] = self._runtime.load(self._export, graph)
-        contiguous = {name: np.ascontiguousarray(array) for name, array in inputs.items()}
+        contiguous = {name: tensor.contiguous() for name, tensor in inputs.items()}
         return self._runtime.run(self._loaded[graph], contiguous)
 
-    def _noise(self, graph: str, key: Tensor, step: Tensor) -> dict[str, NDArray]:
+    def _tensor(self, array: NDArray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def _noise(self, graph: str, key: Tensor, step: Tensor) -> dict[str, Tensor]:
         shape = self._export.noise_shape(graph)
         if shape is None:
             return {}
-        return {"noise": uniform(key, step, int(np.prod(shape))).view(-1, *shape).numpy()}
+        return {"noise": uniform(key, step, int(np.prod(shape))).view(-1, *shape)}
 
-    def _taken(self, state: State) -> dict[str, NDArray]:
+    def _taken(self, state: State) -> dict[str, Tensor]:
         refuse_full(self._world.config.teco.temporal, state)
-        return {name: state[name].numpy() for name in self._export.state}
+        return {name: state[name] for name in self._export.state}
 
-    def _state(self, out: dict[str, NDArray]) -> State:
-        return {name: torch.from_numpy(out[NEXT + name]) for name in self._export.state}
+    def _state(self, out: dict[str, Tensor]) -> State:
+        return {name: out[NEXT + name] for name in self._export.state}

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export.manifest import AGAIN, Export
@@ -17,6 +18,7 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     precision = "fp32"
+    device = torch.device("cpu")
 
     def __init__(self, *, batch: int, threads: int, precision: Precision = "auto") -> None:
         """Fix the number of rows, for which a dynamic export is then specialised.
@@ -68,7 +70,8 @@ class OnnxRuntime:
             )
         return session
 
-    def run(self, loaded: Any, inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    def run(self, loaded: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by name."""
         names = [output.name for output in loaded.get_outputs()]
-        return dict(zip(names, loaded.run(names, dict(inputs)), strict=True))
+        results = loaded.run(names, {name: tensor.numpy() for name, tensor in inputs.items()})
+        return {name: torch.from_numpy(x) for name, x in zip(names, results, strict=True)}

@@ -6,7 +6,8 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export.manifest import AGAIN, Export
@@ -31,6 +32,7 @@ class OpenVino:
     """
 
     name = "openvino"
+    device = torch.device("cpu")
 
     def __init__(self, *, batch: int, threads: int, precision: Precision = "auto") -> None:
         """Fix the number of rows, for which a dynamic export is then specialised.
@@ -72,11 +74,12 @@ class OpenVino:
         outputs = tuple(x["name"] for x in described["outputs"])
         return _Compiled(compiled.create_infer_request(), outputs)
 
-    def run(self, loaded: _Compiled, inputs: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    def run(self, loaded: _Compiled, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by name."""
+        given = {name: tensor.numpy() for name, tensor in inputs.items()}
         with loaded.lock:
-            results = loaded.request.infer(dict(inputs), share_inputs=True)
-            return {name: results[i] for i, name in enumerate(loaded.outputs)}
+            results = loaded.request.infer(given, share_inputs=True)
+            return {name: torch.from_numpy(results[i]) for i, name in enumerate(loaded.outputs)}
 
 
 @cache

@@ -3,9 +3,10 @@
 `step` imagines a frame, `observe` takes in a real one. Training strips, evaluation, environments
 and exports all call these; there is no other roll-out.
 
-State (batch first, fixed shapes; W window, S tokens a frame, g latent grid):
+State (batch first, fixed shapes; W sink and window, S tokens a frame, g latent grid):
     cache   (B, layers, 2, heads, W, S, d)  ring of raw keys and values
     index   (B,) int64                      frames the ring has been given
+    memory  (B, layers, heads, rows, d)     float32, only of models with a memory
     latent  (B, e, g, g)                    what is new in the present frame
     codes   (B, 2g, 2g) int64               VQ-GAN codes of the present frame
 
@@ -98,14 +99,10 @@ class Imagination(nn.Module):
         Args:
             codes: (B, 2g, 2g) int64, as `vqgan.encode` gives them.
         """
-        batch = codes.shape[0]  # len() would fix it in exported graphs
-        _, cache, index = self._start(batch)
-        current = self.teco.vectors(codes)
-        start = self.teco.encoder.start.expand_as(current)
-        latent = self.teco.encoder(start, current)
-        state = {"cache": cache, "index": index, "latent": latent, "codes": codes}
+        state = beginning(self.teco, codes)
         if length := self.sampling.refill:
-            state["clock"] = torch.ones_like(index)
+            batch = codes.shape[0]  # len() would fix it in exported graphs
+            state["clock"] = torch.ones_like(state["index"])
             state["history"] = codes[:, None].expand(-1, length, -1, -1).contiguous()
             state["taken"] = self.teco.action.zeros(batch, length, device=codes.device)
         return state
@@ -128,9 +125,9 @@ class Imagination(nn.Module):
                 "this world cannot imagine a first frame (TecoConfig.first_frame is off); begin "
                 "with one of its starts or with a context."
             )
-        out, _, index = self._start(batch)
+        out, state = _start(teco, batch)
         side = teco.cfg.code_grid
-        nothing = index.new_full((batch, side, side), NO_FRAME)
+        nothing = state["index"].new_full((batch, side, side), NO_FRAME)
         h, skip = teco.predict(teco.latent_map(out), nothing, teco.action.null.expand(batch, -1))
         z = self._draw(h, noise, self._first_sampling)
         return teco.decode(h, z, skip).argmax(-1)
@@ -144,7 +141,7 @@ class Imagination(nn.Module):
             noise: (B, *noise_shape) numbers in (0, 1).
         """
         teco = self.teco
-        cache, h, vector = self._advance(state, action)
+        past, h, vector = self._advance(state, action)
         h_local, skip = teco.predict(h, state["codes"], vector)
         z = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
@@ -152,7 +149,7 @@ class Imagination(nn.Module):
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
         outcome = teco.outcome(h, latent)
         frame = self.vqgan.decode(codes)
-        return _next(state, cache, latent, codes, action), _imagined(frame, outcome, logits)
+        return _next(state, past, latent, codes, action), _imagined(frame, outcome, logits)
 
     def observe(self, state: State, frame: Tensor, action: Tensor) -> State:
         """Take in a real frame.
@@ -166,22 +163,14 @@ class Imagination(nn.Module):
 
     def observe_codes(self, state: State, codes: Tensor, action: Tensor) -> State:
         """`observe` for a frame that is already encoded, codes (B, 2g, 2g)."""
-        cache, _, _ = self._advance(state, action)
-        return _next(state, cache, self._latent(state["codes"], codes), codes, action)
+        past, _, _ = self._advance(state, action)
+        return _next(state, past, self._latent(state["codes"], codes), codes, action)
 
-    def _start(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Temporal outputs of the start token, the cache with it, and the next index."""
-        start = self.teco.start.expand(batch, -1, -1)
-        index = torch.zeros(batch, dtype=torch.int64, device=start.device)
-        temporal = self.teco.temporal
-        out, cache = temporal.step(start, temporal.empty_cache(batch, start), index)
-        return out, cache, index + 1
-
-    def _advance(self, state: State, action: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _advance(self, state: State, action: Tensor) -> tuple[State, Tensor, Tensor]:
         vector = self.teco.action(action)
         tokens = self.teco.tokens(state["latent"], vector)
-        out, cache = self.teco.temporal.step(tokens, state["cache"], state["index"])
-        return cache, self.teco.latent_map(out), vector
+        out, past = self.teco.temporal.step(tokens, state)
+        return past, self.teco.latent_map(out), vector
 
     def _draw(self, h: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
         teco = self.teco
@@ -195,9 +184,22 @@ class Imagination(nn.Module):
         return z
 
 
-def _next(state: State, cache: Tensor, latent: Tensor, codes: Tensor, action: Tensor) -> State:
-    latent = latent.to(state["latent"].dtype)
-    new = {"cache": cache, "index": state["index"] + 1, "latent": latent, "codes": codes}
+def beginning(teco: Teco, codes: Tensor) -> State:
+    """The state after an episode's first frame, codes (B, 2g, 2g), as any model has it."""
+    _, state = _start(teco, codes.shape[0])
+    current = teco.vectors(codes)
+    latent = teco.encoder(teco.encoder.start.expand_as(current), current)
+    return {**state, "latent": latent, "codes": codes}
+
+
+def _start(teco: Teco, batch: int) -> tuple[Tensor, State]:
+    """What the start token makes of nothing: temporal outputs, and the state with it."""
+    start = teco.start.expand(batch, -1, -1)
+    return teco.temporal.step(start, teco.temporal.begin(batch, start))
+
+
+def _next(state: State, past: State, latent: Tensor, codes: Tensor, action: Tensor) -> State:
+    new = {**past, "latent": latent.to(state["latent"].dtype), "codes": codes}
     if "clock" in state:
         new["clock"] = state["clock"] + 1
         new["history"] = torch.cat([state["history"][:, 1:], codes[:, None]], 1)

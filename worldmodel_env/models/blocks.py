@@ -133,9 +133,11 @@ class UnpatchLinear(nn.Module):
 
 def frames_to_float(frames: Tensor) -> Tensor:
     """uint8 (..., H, W, 3) in [0, 255] -> float (..., 3, H, W) in [-1, 1]."""
-    return frames.movedim(-1, -3).float() / 127.5 - 1.0
+    # Cast first: TensorRT takes uint8 as an input and moves no bytes about.
+    return frames.float().movedim(-1, -3) / 127.5 - 1.0
 
 
 def float_to_frames(x: Tensor) -> Tensor:
     """Float (..., 3, H, W) in about [-1, 1] -> uint8 (..., H, W, 3), rounded and clipped."""
-    return ((x.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(-3, -1)
+    # Cast last, for the same reason.
+    return ((x.float() + 1.0) * 127.5).round().clamp(0, 255).movedim(-3, -1).to(torch.uint8)

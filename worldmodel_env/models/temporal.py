@@ -1,16 +1,22 @@
-"""Temporal transformer: frame-causal attention over a window, in parallel and one frame at a time.
+"""Temporal transformer: frames mixed by attention over a window and, if wanted, by a memory.
 
-The two forms compute the same function (tests/models/test_temporal.py). Keys are cached raw and
-rotated when used, by their distance from the newest frame, so a roll-out may go on for ever.
+It computes the same function for whole clips, chunk by chunk, and one frame at a time
+(tests/models/test_temporal.py), with a state of fixed size however many frames went by.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from worldmodel_env.errors import InputError
+from worldmodel_env.models.mixers.memory import Memory
+from worldmodel_env.models.mixers.state import State, check_cache, check_memory, check_tokens
+from worldmodel_env.models.mixers.window import Window
+from worldmodel_env.models.positions import sinusoids
 
 
 @dataclass(frozen=True)
@@ -20,11 +26,18 @@ class TemporalConfig:
     Attributes:
         dim: width.
         mlp_dim: hidden width of the feed-forward layers.
-        heads: attention heads.
+        heads: attention heads, and heads of the memory.
         layers: transformer layers.
         positions: `window` rotates queries and keys by time (RoPE, relative to the window), so
             frames may leave the window; `absolute` adds the paper's sinusoids over the flat index.
-        window: frames that a frame attends to, itself included.
+        window: frames that a frame attends to, itself included; 1 leaves the past to the memory.
+        sink: first frames that are seen for ever, besides the window; the start token is one.
+        memory: a gated memory in every layer, between attention and feed-forward, for what the
+            window has lost; see `models/mixers`.
+        forgetting: TTT's memories also forget; the others do so in any case.
+
+    Raises:
+        InputError: a memory, a sink or forgetting that the rest does not allow.
     """
 
     dim: int = 1024
@@ -33,6 +46,26 @@ class TemporalConfig:
     layers: int = 8
     positions: Literal["window", "absolute"] = "absolute"
     window: int = 300
+    sink: int = 0
+    memory: Literal["none", "gated_delta", "mamba2", "ttt_linear", "ttt_mlp"] = "none"
+    forgetting: bool = False
+
+    def __post_init__(self) -> None:
+        if self.window < 1 or self.sink < 0:
+            raise InputError(
+                f"the temporal window is {self.window} frames and the sink {self.sink}; give at "
+                "least 1 and 0."
+            )
+        if self.positions == "absolute" and (self.sink or self.memory != "none"):
+            raise InputError(
+                f"sink is {self.sink} and memory {self.memory!r}, but absolute positions end with "
+                "the window; use positions='window'."
+            )
+        if self.forgetting and not self.memory.startswith("ttt"):
+            raise InputError(
+                f"forgetting is an option of TTT's memories, but memory is {self.memory!r}; turn "
+                "it off."
+            )
 
 
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -89,6 +122,28 @@ class Layer(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
+class MemoryLayer(Layer):
+    """A layer with a memory between attention and feed-forward.
+
+    A `Layer`, so that whoever shards, compiles or recomputes layers finds it.
+    """
+
+    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
+        """`tokens`: S, of a frame."""
+        super().__init__(cfg.dim, cfg.mlp_dim, cfg.heads)
+        assert cfg.memory != "none"
+        self.memory = Memory(cfg.memory, cfg.dim, cfg.heads, tokens, forgetting=cfg.forgetting)
+
+    def forward(  # type: ignore[override]
+        self, x: Tensor, mix: Mix, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T*S, D) and the memory's state (B, heads, rows, d) -> the same."""
+        x = x + self.attention(self.norm1(x), mix)
+        x, state = self.memory(x.unflatten(1, (-1, self.memory.tokens)), state)
+        x = x.flatten(1, 2)
+        return x + self.mlp(self.norm2(x)), state
+
+
 class Layers(nn.ModuleList):
     """A stack of `Layer`s."""
 
@@ -97,6 +152,13 @@ class Layers(nn.ModuleList):
 
     def __iter__(self) -> Iterator[Layer]:
         return super().__iter__()  # type: ignore[return-value]
+
+
+class MemoryLayers(Layers):
+    """A stack of `MemoryLayer`s."""
+
+    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
+        nn.ModuleList.__init__(self, (MemoryLayer(cfg, tokens) for _ in range(cfg.layers)))
 
 
 class OutputHead(nn.Module):
@@ -112,40 +174,110 @@ class OutputHead(nn.Module):
         return self.norm(F.gelu(self.linear(x), approximate="tanh"))
 
 
-def rotate(x: Tensor, position: Tensor) -> Tensor:
-    """RoPE: turn the pairs (first half, second half) of (..., N, d) by `position` (..., N).
-
-    Angles are position * 10000^(-2i/d). Only differences of positions reach the scores.
-    """
-    half = x.shape[-1] // 2
-    rate = 10000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = position[..., None].float() * rate
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    a, b = x[..., :half], x[..., half:]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
-
-
-def sinusoids(positions: Tensor, dim: int) -> Tensor:
-    """(...) -> (..., dim): sines beside cosines, base 10000 (TECO section 1.5)."""
-    rate = 10000.0 ** (-torch.arange(0, dim, 2, device=positions.device) / dim)
-    angle = positions[..., None].float() * rate
-    return torch.cat([angle.sin(), angle.cos()], -1)
-
-
 class TemporalTransformer(nn.Module):
-    """Attention over frames of S tokens: each token sees all tokens of its window's frames."""
+    """Frames of S tokens: each token is told of all tokens of its own frame and of those before."""
 
     def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
         """`tokens`: S, tokens per frame."""
         super().__init__()
         self.cfg = cfg
         self.tokens = tokens
+        self.window = Window(cfg.window, cfg.sink, cfg.positions == "window", tokens)
         self.input = nn.Linear(cfg.dim, cfg.dim)
         if cfg.positions == "window":
             # Which of the frame's S tokens this is; absolute sinusoids tell it by themselves.
             self.place = nn.Parameter(torch.randn(tokens, cfg.dim) * 0.02)
-        self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads)
+        if cfg.memory == "none":
+            self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads)
+        else:
+            self.layers = MemoryLayers(cfg, tokens)
         self.head = OutputHead(cfg.dim, cfg.dim)
+
+    def begin(self, batch: int, like: Tensor) -> State:
+        """The state before the first frame, zeros on the device and in the dtype of `like`.
+
+        Returns:
+            cache: (B, L, 2, heads, sink + window, S, d), raw keys and values of each layer; the
+                sink's frames, then a ring.
+            index: (B,) int64, how many frames each row has seen.
+            memory: (B, L, heads, rows, d) float32 whatever the dtype; absent without a memory.
+        """
+        cache = like.new_zeros(batch, *self._cache_shape)
+        index = torch.zeros(batch, dtype=torch.int64, device=like.device)
+        state = {"cache": cache, "index": index}
+        if shape := self._memory_shape:
+            state["memory"] = like.new_zeros(batch, *shape, dtype=torch.float32)
+        return state
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole clips from their beginning: (B, T, S, D) -> (B, T, S, D)."""
+        time = torch.arange(x.shape[1], device=x.device)[None]
+        y = self._embed(x, time).flatten(1, 2)
+        shape = self._memory_shape
+        memory = y.new_zeros(len(x), *shape, dtype=torch.float32) if shape else None
+        y, _ = self._through(y, [self.window.whole] * self.cfg.layers, memory)
+        return self.head(y).view(x.shape)
+
+    def chunk(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """T frames after those of a state: what `step` says of them one by one, in parallel.
+
+        Args:
+            x: (B, T, S, D).
+            state: as `begin`, `chunk` or `step` returned it; other entries are left out.
+
+        Returns:
+            Outputs (B, T, S, D) and the state after the last frame.
+
+        Raises:
+            InputError: the state is another model's, or the frames have another number of tokens.
+        """
+        time = torch.arange(x.shape[1], device=x.device) + state["index"][:, None]
+        return self._after(x, time, state, self.window.chunk)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One frame: as `chunk`, with (B, S, D) in and out."""
+        y, state = self._after(x[:, None], state["index"][:, None], state, self.window.step)
+        return y[:, 0], state
+
+    def _after(
+        self, x: Tensor, time: Tensor, state: State, attend: Callable[..., tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, State]:
+        check_tokens(x, self.tokens)
+        check_cache(state, self._cache_shape)
+        check_memory(state, self.cfg.memory, self._memory_shape)
+        index = state["index"]
+        caches: dict[int, Tensor] = {}
+
+        def mixed(layer: int, old: Tensor) -> Mix:
+            def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                y, caches[layer] = attend(q, k, v, old, index)
+                return y
+
+            return mix
+
+        mixes = [mixed(layer, old) for layer, old in enumerate(state["cache"].unbind(1))]
+        y, memory = self._through(self._embed(x, time).flatten(1, 2), mixes, state.get("memory"))
+        following = {
+            "cache": torch.stack([caches[layer] for layer in range(self.cfg.layers)], 1),
+            "index": index + x.shape[1],
+        }
+        if memory is not None:
+            following["memory"] = memory
+        return self.head(y).view(x.shape), following
+
+    def _through(
+        self, x: Tensor, mixes: Sequence[Mix], memory: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The layers: (B, T*S, D) and the memory's states (B, L, heads, rows, d) -> the same."""
+        if memory is None:
+            for layer, mix in zip(self.layers, mixes, strict=True):
+                x = layer(x, mix)
+            return x, None
+        following = []
+        for layer, mix, state in zip(self.layers, mixes, memory.unbind(1), strict=True):
+            x, state = layer(x, mix, state)
+            following.append(state)
+        return x, torch.stack(following, 1)
 
     def _embed(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, T, S, D) and frame indices (B or 1, T) -> (B, T, S, D)."""
@@ -155,63 +287,15 @@ class TemporalTransformer(nn.Module):
         flat = time[..., None] * self.tokens + torch.arange(self.tokens, device=x.device)
         return x + sinusoids(flat, self.cfg.dim).to(x.dtype)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """All frames at once: (B, T, S, D) -> (B, T, S, D)."""
-        b, t, s, d = x.shape
-        time = torch.arange(t, device=x.device)
-        x = self._embed(x, time[None]).flatten(1, 2)
-        frame = time.repeat_interleave(s)
-        age = frame[:, None] - frame[None, :]
-        mask = (age >= 0) & (age < self.cfg.window)
-
-        def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            if self.cfg.positions == "window":
-                q, k = rotate(q, frame), rotate(k, frame)
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
-        for layer in self.layers:
-            x = layer(x, mix)
-        return self.head(x).view(b, t, s, d)
-
-    def empty_cache(self, batch: int, like: Tensor) -> Tensor:
-        """Zeros (B, L, 2, heads, window, S, d): a ring of raw keys and values per layer."""
+    @property
+    def _cache_shape(self) -> tuple[int, ...]:
         cfg = self.cfg
-        shape = (cfg.layers, 2, cfg.heads, cfg.window, self.tokens, cfg.dim // cfg.heads)
-        return like.new_zeros(batch, *shape)
+        width = cfg.dim // cfg.heads
+        return (cfg.layers, 2, cfg.heads, self.window.slots, self.tokens, width)
 
-    def step(self, x: Tensor, cache: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-        """One frame: the same function as `forward`, from what the cache remembers.
-
-        Args:
-            x: the frame's tokens (B, S, D).
-            cache: (B, L, 2, heads, window, S, d), as returned by the step before.
-            index: (B,) int64, how many frames each row has seen before this one.
-
-        Returns:
-            Outputs (B, S, D) and the cache with this frame in slot index mod window.
-        """
-        cfg, (b, s, _) = self.cfg, x.shape
-        x = self._embed(x[:, None], index[:, None])[:, 0]
-        slots = torch.arange(cfg.window, device=x.device)
-        # Frames since a slot was written; a slot never written is older than the row itself.
-        age = (index[:, None] - slots) % cfg.window  # (B, W)
-        seen = (age <= index[:, None])[:, None, None, :, None]
-        position = cfg.window - 1 - age  # window-relative: the newest frame is always at W-1
-        key_position = position[:, None, :, None].expand(b, 1, cfg.window, s)
-        query_position = torch.full((s,), cfg.window - 1, device=x.device)
-        here = (slots == index[:, None] % cfg.window)[:, None, :, None, None]  # (B, 1, W, 1, 1)
-        mask = seen.expand(b, 1, 1, cfg.window, s).flatten(3)
-        caches = []
-        for layer, old in zip(self.layers, cache.unbind(1), strict=True):
-
-            def mix(q: Tensor, k: Tensor, v: Tensor, old: Tensor = old) -> Tensor:
-                keys = torch.where(here, k[:, :, None], old[:, 0])
-                values = torch.where(here, v[:, :, None], old[:, 1])
-                caches.append(torch.stack([keys, values], 1))
-                if cfg.positions == "window":
-                    q, keys = rotate(q, query_position), rotate(keys, key_position)
-                keys, values = keys.flatten(2, 3), values.flatten(2, 3)
-                return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-
-            x = layer(x, mix)
-        return self.head(x), torch.stack(caches, 1)
+    @property
+    def _memory_shape(self) -> tuple[int, ...] | None:
+        cfg, layer = self.cfg, self.layers[0]
+        if not isinstance(layer, MemoryLayer):
+            return None
+        return (cfg.layers, cfg.heads, layer.memory.rows, cfg.dim // cfg.heads)

@@ -5,6 +5,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
@@ -46,17 +47,39 @@ def cached_export(world: World, options: Options) -> Export:
             "save it and load it again, or use backend='torch'."
         )
     folder = export_folder(world, options)
+    return remembered(
+        folder,
+        lambda: Export.load(folder, world, options),
+        lambda: write_export(world, folder, options),
+        f"exporting world {world.name!r} to ONNX, once, about a minute",
+    )
+
+
+def remembered(
+    folder: Path, load: Callable[[], Export], make: Callable[[], Export], doing: str
+) -> Export:
+    """What `load` reads from a folder of the cache; where it refuses, what `make` puts there.
+
+    Args:
+        folder: in the cache; one process at a time makes it.
+        load: raises InputError if what is there cannot be used.
+        make: puts it there and returns it.
+        doing: what `make` does, for stderr.
+
+    Raises:
+        InputError: `make`'s, or the cache cannot be written.
+    """
     try:
-        return Export.load(folder, world, options)
+        return load()
     except InputError:
         pass
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             try:
-                return Export.load(folder, world, options)  # another process has made it meanwhile
+                return load()  # another process has made it meanwhile
             except InputError:
-                return _make(world, folder, options)
+                return _made(folder, make, doing)
     except OSError as error:
         raise InputError(
             f"cannot write to the cache {folder.parent} ({error.strerror}); free some space or set "
@@ -64,17 +87,13 @@ def cached_export(world: World, options: Options) -> Export:
         ) from None
 
 
-def _make(world: World, folder: Path, options: Options) -> Export:
-    print(
-        f"worldmodel: exporting world {world.name!r} to ONNX, once, about a minute ...",
-        file=sys.stderr,
-        flush=True,
-    )
+def _made(folder: Path, make: Callable[[], Export], doing: str) -> Export:
+    print(f"worldmodel: {doing} ...", file=sys.stderr, flush=True)
     for abandoned in folder.glob(f"{UNFINISHED}*"):  # by a process that was killed
         shutil.rmtree(abandoned, ignore_errors=True)
     began = time.monotonic()
-    export = write_export(world, folder, options)
-    print(f"worldmodel: exported in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    export = make()
+    print(f"worldmodel: done in {time.monotonic() - began:.0f} s", file=sys.stderr)
     return export
 
 
@@ -83,5 +102,5 @@ def _alone(folder: Path) -> AcquireReturnProxy:
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        print("worldmodel: another process is exporting it; waiting ...", file=sys.stderr)
+        print("worldmodel: another process is at it; waiting ...", file=sys.stderr)
         return lock.acquire()

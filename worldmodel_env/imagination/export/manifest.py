@@ -16,7 +16,7 @@ from worldmodel_env.models.sampling import Sampling
 SCHEMA_VERSION = 1
 MANIFEST = "export.json"
 DYNAMIC = "dynamic"
-AGAIN = "export it again with `python exporters/to_onnx.py`"
+AGAIN = "export it again with `worldmodel export`"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Options:
 
     Attributes:
         sampling: of `step`.
-        precision: of weights and state: fp32, or fp16 for accelerators and browsers.
+        precision: of weights and state: fp32, or fp16 or bf16 for accelerators.
         batch: rows of every tensor; None leaves it open, and whoever loads the files fixes it.
     """
 
@@ -148,7 +148,8 @@ def code_digest() -> str:
     here = Path(__file__).parent
     package = here.parent.parent
     sources = [here / "graphs.py", here / "write.py", here.parent / "step.py"]
-    sources += sorted((package / "models").glob("*.py"))
+    for folder in (package / "models", package / "models" / "mixers"):
+        sources += sorted(folder.glob("*.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 

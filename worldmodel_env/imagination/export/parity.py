@@ -18,8 +18,9 @@ from worldmodel_env.imagination.onnxruntime_backend import OnnxRuntime
 
 BATCHES = (1, 2, 5)
 STEPS = 6
-LIMITS = {"fp32": (0.999, 2e-4), "fp16": (0.97, 5e-2)}
-"""Precision -> the smallest share of equal codes, and the largest difference of the cache."""
+LIMITS = {"fp32": (0.999, 2e-4), "fp16": (0.97, 5e-2), "bf16": (0.99, 2e-2)}
+"""Precision -> the smallest share of equal codes, and the largest difference of the cache. Of bf16
+files copies in float32 are compared (`widen.py`), whose constants alone are rounded."""
 
 
 def check_parity(export: Export, functions: Functions, options: Options) -> dict[str, float]:
@@ -38,10 +39,7 @@ def check_parity(export: Export, functions: Functions, options: Options) -> dict
         runtime = OnnxRuntime(batch=batch, threads=1)
         loaded = {name: runtime.load(export, name) for name in functions.graphs}
         for graph, inputs in _calls(functions, batch):
-            want = _model(graph, inputs)
-            fed = {name: x.numpy() for name, x in inputs.items()}
-            got = runtime.run(loaded[graph.name], fed)
-            tally.add(want, {name: torch.from_numpy(got[name]) for name in graph.outputs})
+            tally.add(_model(graph, inputs), runtime.run(loaded[graph.name], inputs))
     measured = tally.result()
     share, difference = LIMITS[options.precision]
     shares = [value for name, value in measured.items() if name != "cache"]

@@ -26,17 +26,20 @@ from worldmodel_env.imagination.export.manifest import (
     sha256,
 )
 from worldmodel_env.imagination.export.parity import check_parity
+from worldmodel_env.imagination.export.widen import widen
+from worldmodel_env.imagination.step import Imagination
 from worldmodel_env.imagination.torch_backend import lowered
 from worldmodel_env.imagination.world import World
 
-OPSET = 20
-"""The last without the Attention operator, whose masks runtimes disagree about."""
+OPSETS = {"fp32": 20, "fp16": 20, "bf16": 22}
+"""Precision -> version of the operators: old ones, which more runtimes know and which are without
+Attention, about whose masks they disagree; convolutions have bfloat16 since 22."""
 
 MOST_ROWS = 1 << 16
 ROWS = "batch"
 """Name of the dimension that is left open."""
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16}
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 UNFINISHED = ".export-"
 """What the names of folders that are being written begin with."""
 
@@ -71,7 +74,7 @@ def write_export(world: World, folder: str | Path, options: Options) -> Export:
     functions = Functions.of(model, options.batch or 2)
     with whole(folder) as temporary:
         made = Export(temporary, _write(functions, temporary, world, options))
-        made.manifest["parity"] = check_parity(made, functions, options)
+        made.manifest["parity"] = _parity(made, model, options)
         write_manifest(made)
     return Export(folder, made.manifest)
 
@@ -108,8 +111,8 @@ def check_options(options: Options) -> None:
     """InputError unless precision and batch can be exported."""
     if options.precision not in PRECISIONS:
         raise InputError(
-            f"precision is {options.precision!r}; export {' or '.join(map(repr, PRECISIONS))} "
-            "(OpenVINO makes bf16 out of fp32 by itself)."
+            f"precision is {options.precision!r}; export {', '.join(map(repr, PRECISIONS))} (of "
+            "fp32 exporters/quantise.py makes int8)."
         )
     if options.batch is not None and not 1 <= options.batch <= MOST_ROWS:
         raise InputError(
@@ -122,7 +125,7 @@ def _write(functions: Functions, folder: Path, world: World, options: Options) -
     described = {}
     for graph in functions.graphs.values():
         file = folder / f"{graph.name}.onnx"
-        _write_graph(graph, file, options.batch)
+        _write_graph(graph, file, options.batch, OPSETS[options.precision])
         described[graph.name] = {"file": file.name, **_signature(file, options.batch)}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -130,14 +133,26 @@ def _write(functions: Functions, folder: Path, world: World, options: Options) -
         "origin": origin(world),
         "written_by": {name: version(name) for name in ("torch", *NEEDED)},
         "options": options.to_json(),
-        "opset": OPSET,
+        "opset": OPSETS[options.precision],
         "state": list(functions.state),
         "graphs": described,
     }
 
 
+def _parity(made: Export, model: Imagination, options: Options) -> dict[str, float]:
+    """Differences from the model; a bf16 export is judged by its copy in float32."""
+    if options.precision != "bf16":
+        return check_parity(made, Functions.of(model, options.batch or 2), options)
+    with TemporaryDirectory() as folder:
+        wide = Export(Path(folder), made.manifest)
+        for name in made.manifest["graphs"]:
+            widen(made.file(name), wide.file(name))
+        functions = Functions.of(lowered(model, torch.float32), options.batch or 2)
+        return check_parity(wide, functions, options)
+
+
 @torch.no_grad()
-def _write_graph(graph: Graph, file: Path, batch: int | None) -> None:
+def _write_graph(graph: Graph, file: Path, batch: int | None, opset: int) -> None:
     import onnx
 
     rows = torch.export.Dim(ROWS, min=1, max=MOST_ROWS)
@@ -149,7 +164,7 @@ def _write_graph(graph: Graph, file: Path, batch: int | None) -> None:
             input_names=list(graph.inputs),
             output_names=list(graph.outputs),
             dynamic_shapes=shapes,
-            opset_version=OPSET,
+            opset_version=opset,
             dynamo=True,
             verbose=False,
         )
