@@ -8,14 +8,17 @@ from pathlib import Path
 # Before torch is imported: on a busy machine two threads wait for one another fifty times as long
 # as one thread works, and nothing here is large enough for two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Shells start what runs in the background deaf to Ctrl-C, which tests send.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import gymnasium
 import pytest
 import toy_env
 
 from simulators.recorder import record
+
+
+def pytest_configure() -> None:
+    """Shells start what runs in the background deaf to Ctrl-C, which tests send."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
