@@ -6,12 +6,15 @@ import sys
 SCRIPTS = (
     "simulator",
     "recording",
+    "loader",
     "imagination",
+    "environment",
     "step",
     "batched",
     "drift",
     "quality",
     "teco",
+    "mixers",
     "tables",
 )
 
