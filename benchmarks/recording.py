@@ -33,7 +33,7 @@ SIMULATORS: dict[str, dict[str, Any]] = {
     "SimMemoryMaze-v0": {},
     "gym:CartPole-v1": {},
 }
-EPISODES = 6
+EPISODES = 12
 """Of each of those, per worker; the first is not counted."""
 POLICY = "explore=0.8,sloppy=0.1,out-and-back=0.1"
 
