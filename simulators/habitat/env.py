@@ -54,12 +54,14 @@ class HabitatEnv(gymnasium.Env[Frame, Any]):
     _keys = ("move_forward", "turn_left", "turn_right")
 
     def __init__(
-        self, scene: str, size: int = 128, gpu: int = 0, render_mode: str | None = None
+        self, scene: str = "", size: int = 128, gpu: int = 0, render_mode: str | None = None
     ) -> None:
         check_size(_NAME, size)
         check_choice(_NAME, "render_mode", render_mode, (None, "rgb_array"))
         if not Path(scene).is_file():
-            raise InputError(f"{_NAME} finds no scene at {scene!r}: give the path of a .glb file.")
+            raise InputError(
+                f"{_NAME} finds no scene at {scene!r}: give the path of a .glb file as scene."
+            )
         self.render_mode, self._size = render_mode, size
         self.observation_space = spaces.Box(0, 255, (size, size, 3), np.uint8)
         self.action_space = spaces.Discrete(3)

@@ -162,6 +162,12 @@ def test_our_own_sets_are_minari_sets(toy_set: Path, tmp_path: Path) -> None:
     assert len(make_importer("minari", copy).sources()) == 18
 
 
+def test_a_set_whose_name_has_no_version(toy_set: Path, tmp_path: Path) -> None:
+    importer = make_importer("minari", Path(copytree(toy_set, tmp_path / "dots")))
+    import_set(importer, tmp_path / "again", shares=NONE, progress=False)
+    assert TrajectoryDataset.open(tmp_path / "again").metadata["simulators"]
+
+
 def link(file: h5py.File, key: str) -> None:
     file["elsewhere"] = h5py.ExternalLink("/etc/hosts", "/")
 

@@ -78,7 +78,7 @@ class MinariImporter:
             truncations=truncations,
             pose=_pose(theirs.infos, len(frames)),
             attributes={
-                "simulator": env_spec.id if env_spec else dataset.spec.dataset_id,
+                "simulator": env_spec.id if env_spec else dataset.id,
                 "policy": "minari",
                 "frame_skip": 1,
                 "action_space": schema.space_to_json(space),
