@@ -40,15 +40,17 @@ MIXERS: dict[str, dict[str, Any]] = {
 }
 
 
-def parameters(config: TemporalConfig) -> int:
+def parameters(config: TemporalConfig, tokens: int = TOKENS) -> int:
     """How many numbers such a transformer learns."""
-    model = TemporalTransformer(config, TOKENS)
+    model = TemporalTransformer(config, tokens)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def equalised(config: TemporalConfig) -> TemporalConfig:
-    """The configuration with feed-forward layers as wide as the parameters of `SIZE` allow."""
-    surplus = parameters(config) - parameters(SIZE)
+def equalised(
+    config: TemporalConfig, size: TemporalConfig = SIZE, tokens: int = TOKENS
+) -> TemporalConfig:
+    """The configuration with feed-forward layers as wide as the parameters of `size` allow."""
+    surplus = parameters(config, tokens) - parameters(size, tokens)
     per_unit = config.layers * (2 * config.dim + 1)
     return replace(config, mlp_dim=config.mlp_dim - round(surplus / per_unit))
 

@@ -47,7 +47,7 @@ def test_the_first_frame_is_decoded_from_what_training_decodes_it_from() -> None
     h, _, _, _, previous, action = whole.select(torch.tensor([0]))
     local, skip = imagination.teco.predict(h, previous, action)
     noise = torch.rand(1, *imagination.first_noise_shape)
-    z = imagination._draw(local, noise, imagination._first_sampling)
+    z, _ = imagination._draw(local, noise, imagination._first_sampling)
     expected = imagination.teco.decode(local, z, skip).argmax(-1)
     assert torch.equal(imagination.first(noise), expected)
 

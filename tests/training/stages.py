@@ -18,6 +18,8 @@ from worldmodel_env.training import trainer
 from worldmodel_env.training.budget import Budget
 from worldmodel_env.training.compute import Compute
 from worldmodel_env.training.log import RunLog
+from worldmodel_env.training.self_forcing import train_self_forcing
+from worldmodel_env.training.self_forcing_recipe import SelfForcing, afterwards
 from worldmodel_env.training.teco import train_teco
 from worldmodel_env.training.vqgan import train_vqgan
 
@@ -54,6 +56,21 @@ def train(
         seed=seed,
         compute=compute,
         begin_with=begin_with,
+    )
+
+
+def force(
+    data: Path, out: Path, world: Path, recipe: SelfForcing, *, steps: int = STEPS, **training: Any
+) -> Path:
+    """Train a world on what it imagines; `training` replaces fields of the recipe for clips."""
+    return train_self_forcing(
+        World.load(world),
+        recipe,
+        replace(afterwards(load_preset("nano").teco_training), **training),
+        data=data,
+        out=out,
+        budget=Budget(steps=steps),
+        precision="fp32",
     )
 
 
@@ -130,7 +147,10 @@ def _train_here(
     if at := options.pop("signal_at", None):
         SignalAt.step, SignalAt.number = at
         trainer.RunLog = SignalAt  # type: ignore[misc]
-    train(stage, data, out, **options)
+    if stage == "selfforcing":
+        force(data, out, **options)
+    else:
+        train(stage, data, out, **options)
 
 
 # Processes that are killed must be real ones, but importing torch for each would take seconds.

@@ -34,7 +34,11 @@ COMMANDS: Tree = {
         "export": data.data_export,
         "view": data.data_view,
     },
-    "train": {"vqgan": train.train_vqgan, "teco": train.train_teco},
+    "train": {
+        "vqgan": train.train_vqgan,
+        "teco": train.train_teco,
+        "selfforcing": train.train_selfforcing,
+    },
     "evaluate": evaluation.evaluate,
     "score": evaluation.score,
     "compare": evaluation.compare,

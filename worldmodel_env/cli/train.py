@@ -1,4 +1,4 @@
-"""`worldmodel train ...`, the two stages, and `worldmodel check-parity`."""
+"""`worldmodel train ...`, the two stages and what follows them, and `worldmodel check-parity`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +17,7 @@ def train_vqgan(
     preset: str = "maze",
     steps: int | None = None,
     minutes: float | None = None,
+    batch_size: int | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -36,6 +37,7 @@ def train_vqgan(
         preset: maze, nano, dmlab, minecraft, habitat or kinetics600.
         steps: length in optimizer steps; or
         minutes: length in minutes of training.
+        batch_size: frames per step, over all processes, instead of the preset's.
         seed: of weights and data order.
         device: auto, cpu, cuda, ...
         precision: of matrix products; auto is bf16 where the processor multiplies it.
@@ -61,6 +63,8 @@ def train_vqgan(
         training = replace(training, perceptual=perceptual)
     if learning_rate is not None:
         training = replace(training, learning_rate=learning_rate)
+    if batch_size is not None:
+        training = replace(training, batch_size=batch_size)
     set_threads(threads)
     path = train(
         chosen.vqgan,
@@ -83,6 +87,7 @@ def train_teco(
     preset: str = "maze",
     steps: int | None = None,
     minutes: float | None = None,
+    batch_size: int | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: Literal["auto", "fp32", "bf16"] = "auto",
@@ -94,6 +99,12 @@ def train_teco(
     learning_rate: float | None = None,
     average: float | None = None,
     self_resampling: float | None = None,
+    clip: int | None = None,
+    carry: int = 1,
+    memory: Literal["preset", "none", "gated_delta", "mamba2", "ttt_linear", "ttt_mlp"] = "preset",
+    window: int | None = None,
+    sink: int | None = None,
+    rest_rate: float = 1.0,
     begin_with: str | None = None,
     name: str | None = None,
     skip_corrupt: bool = False,
@@ -106,6 +117,7 @@ def train_teco(
         preset: maze, nano, dmlab, minecraft, habitat or kinetics600.
         steps: length in optimizer steps; or
         minutes: length in minutes of training.
+        batch_size: clips per step, over all processes, instead of the preset's.
         seed: of weights, clip order and training noise.
         device: auto, cpu, cuda, ...
         precision: of matrix products; auto is bf16 where the processor multiplies it.
@@ -120,7 +132,15 @@ def train_teco(
             0.999. 0 keeps none.
         self_resampling: share of the frames that the model reads as it predicts them itself, so
             that it learns to recover from its mistakes, instead of the preset's.
-        begin_with: a world, by name or folder, whose tokenizer and weights to begin with.
+        clip: frames per clip, instead of the preset's.
+        carry: clips in a row that continue one another, with what the model remembers.
+        memory: for what leaves the window, instead of the preset's.
+        window: frames that a frame attends to, instead of the preset's.
+        sink: first frames that never leave the window, instead of the preset's.
+        rest_rate: share of the learning rate for all but the temporal transformer's attention and
+            memories; 0 leaves the rest as it is.
+        begin_with: a world, by name or folder, whose tokenizer and weights to begin with. Its
+            window and sink may be others; a memory that it lacks is new if `memory` names it.
         name: the world's name; the preset's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
@@ -138,14 +158,25 @@ def train_teco(
     training = chosen.teco_training
     if learning_rate is not None:
         training = replace(training, learning_rate=learning_rate)
+    if batch_size is not None:
+        training = replace(training, batch_size=batch_size)
     if average is not None:
         training = replace(training, average_decay=average)
     if self_resampling is not None:
         loss = replace(training.loss, self_resampling=self_resampling)
         training = replace(training, loss=loss)
+    clip = training.clip if clip is None else clip
+    training = replace(training, clip=clip, carry=carry, rest_rate=rest_rate)
+    temporal = chosen.teco.temporal
+    temporal = replace(
+        temporal,
+        window=temporal.window if window is None else window,
+        sink=temporal.sink if sink is None else sink,
+        memory=temporal.memory if memory == "preset" else memory,
+    )
     set_threads(threads)
     path = train(
-        chosen.teco,
+        replace(chosen.teco, temporal=temporal),
         training,
         vqgan=chosen.vqgan,
         data=data,
@@ -154,12 +185,116 @@ def train_teco(
         seed=seed,
         compute=Compute(device, precision, accumulate, recompute, compile, distributed),
         begin_with=World.load(begin_with) if begin_with else None,
+        new_memory=memory != "preset",
         skip_corrupt=skip_corrupt,
     )
     if not is_leader():
         return
     print(f"world model: {path}")
     folder = save_world(out, data, name=name or preset, preset=preset, skip_corrupt=skip_corrupt)
+    print(f"world: {folder}")
+
+
+def train_selfforcing(
+    *,
+    begin_with: str,
+    data: Path,
+    out: Path,
+    resampling: float = 0.0,
+    self_rollout: int = 0,
+    distribution_matching: float = 0.0,
+    distil: int = 0,
+    anchor: float = 0.5,
+    agreement: float = 0.5,
+    teacher: Literal["draft-and-revise", "served"] = "draft-and-revise",
+    critic_steps: int = 1000,
+    preset: str = "maze",
+    clip: int | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    threads: int | None = None,
+    learning_rate: float | None = None,
+    average: float | None = None,
+    name: str | None = None,
+    skip_corrupt: bool = False,
+) -> None:
+    """Train a world on what it imagines, and save the new world; run it again to resume.
+
+    Args:
+        begin_with: the world, by name or folder.
+        data: a recorded data set, of the simulator that the world imitates.
+        out: the run's folder; the new world goes to OUT/world.
+        resampling: share of the frames that it reads as it predicts them itself.
+        self_rollout: the most frames that it imagines before it is told what comes next.
+        distribution_matching: weight of making its windows as likely as recorded ones, for worlds
+            where chance decides what comes next.
+        distil: passes over a frame that its prior shall need.
+        anchor: share of the loss that stays on recorded clips, beside `self_rollout`.
+        agreement: how near every imagined frame must be to the recorded one, from 0 (any) to 1, or
+            it is not told what comes next.
+        teacher: what `distil` learns from: 24 passes, or as many as the world takes now.
+        critic_steps: length of the training of the critic for `distribution_matching`.
+        preset: whose recipe: length and number of clips, weights of the losses, an eighth of its
+            learning rate. Sizes are those of the world.
+        clip: frames per clip, instead of the preset's.
+        steps: length in optimizer steps; or
+        minutes: length in minutes of training.
+        seed: of clip order, noise and roll-outs.
+        device: auto, cpu, cuda, ...
+        precision: of matrix products; auto is bf16 where the processor multiplies it.
+        threads: CPU threads; all cores if not given.
+        learning_rate: the peak, instead of an eighth of the preset's.
+        average: decay of the exponential mean of the weights that becomes the world; 0.99 if not
+            given, 0 keeps none.
+        name: the new world's name; the old one's if not given.
+        skip_corrupt: leave out episode files that cannot be read, instead of refusing.
+    """
+    from dataclasses import replace
+
+    from worldmodel_env.imagination.world import World
+    from worldmodel_env.presets import load_preset
+    from worldmodel_env.training.budget import Budget
+    from worldmodel_env.training.finish import save_world
+    from worldmodel_env.training.self_forcing import STAGE, train_self_forcing
+    from worldmodel_env.training.self_forcing_recipe import SelfForcing, afterwards
+
+    recipe = SelfForcing(
+        resampling, self_rollout, distribution_matching, distil, anchor, agreement, teacher,
+        critic_steps=critic_steps,
+    )  # fmt: skip
+    training = afterwards(
+        load_preset(preset).teco_training,
+        clip=clip,
+        learning_rate=learning_rate,
+        average_decay=average,
+    )
+    world = World.load(begin_with)
+    set_threads(threads)
+    path = train_self_forcing(
+        world,
+        recipe,
+        training,
+        data=data,
+        out=out,
+        budget=Budget(steps, minutes),
+        seed=seed,
+        device=device,
+        precision=precision,
+        skip_corrupt=skip_corrupt,
+    )
+    print(f"world model: {path}")
+    folder = save_world(
+        out,
+        data,
+        name=name or world.name,
+        preset=preset,
+        sampling=replace(recipe.sampling(world), refill=world.config.sampling.refill),
+        stage=STAGE,
+        skip_corrupt=skip_corrupt,
+    )
     print(f"world: {folder}")
 
 

@@ -1,4 +1,8 @@
-"""Batches of clips cut from a `CodeStore`, padded where an episode is shorter."""
+"""Batches of clips cut from a `CodeStore`, padded where an episode is shorter.
+
+Clips are cut apart (`sample_clips`), or so that a row of the batch goes on from step to step
+(`consecutive_clips`).
+"""
 
 from dataclasses import dataclass
 
@@ -71,6 +75,47 @@ def sample_clips(store: CodeStore, length: int, batch: int, seed: int, step: int
     first, end = store.starts[episode], store.starts[episode + 1]
     begin = first + (rng.random(batch) * np.maximum(end - first - length + 1, 1)).astype(np.int64)
     return cut_clips(store, begin, end, length)
+
+
+def consecutive_clips(
+    store: CodeStore, length: int, batch: int, seed: int, step: int, run: int
+) -> tuple[Clips, Tensor]:
+    """Clips of which each goes on where the same row's clip of step - 1 ended, or begins anew.
+
+    Every `run` steps a row begins anew, different rows at different steps. In between it goes
+    through an episode clip by clip, the last frame of one being the first of the next, and through
+    another episode when too little is left of it for a whole clip. So nothing is padded but clips
+    of episodes that are shorter than one. As with `sample_clips`, episodes are drawn in proportion
+    to their frames, and where to begin in them is uniform.
+
+    A pure function of (store, seed, step): what came before is drawn again, not remembered.
+
+    Returns:
+        The clips, and (B,) bool: rows that begin anew.
+    """
+    phase = [step + row * run // batch for row in range(batch)]
+    places = [_place(store, length, seed, row, at, run) for row, at in enumerate(phase)]
+    begin, end, anew = (np.array(column) for column in zip(*places, strict=True))
+    begins = torch.from_numpy(anew) | (step == 0)
+    return cut_clips(store, begin, end, length), begins
+
+
+def _place(
+    store: CodeStore, length: int, seed: int, row: int, step: int, run: int
+) -> tuple[int, int, bool]:
+    """First frame of a row's clip, the end of its episode, whether it begins anew."""
+    rng = np.random.default_rng([seed, row, step // run])
+    left, skipped = run, step % run  # clips of the run, and those of them before this one
+    while True:
+        frame = rng.integers(store.starts[-1])
+        episode = np.searchsorted(store.starts, frame, side="right") - 1
+        first, end = store.starts[episode], store.starts[episode + 1]
+        clips = int(min(left, max(1, (end - first - 1) // (length - 1))))
+        spare = max(end - first - clips * (length - 1), 1)
+        begin = first + int(rng.random() * spare)
+        if skipped < clips:
+            return begin + skipped * (length - 1), end, skipped == 0
+        left, skipped = left - clips, skipped - clips
 
 
 def cut_clips(store: CodeStore, begin: np.ndarray, end: np.ndarray, length: int) -> Clips:

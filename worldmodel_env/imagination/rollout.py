@@ -1,11 +1,13 @@
 """Open-loop roll-outs: real context, then imagination under given actions."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from worldmodel_env.imagination.noise import uniform
-from worldmodel_env.imagination.step import Imagination
-from worldmodel_env.imagination.window import make_room
+from worldmodel_env.imagination.step import Imagination, State
+from worldmodel_env.imagination.window import frames_seen, make_room
 
 
 @torch.no_grad()
@@ -36,3 +38,46 @@ def replay(
         state, imagined = model.step(make_room(model, state), actions[:, t], noise)
         frames.append(imagined.frame)
     return torch.stack(frames, 1)
+
+
+@dataclass(frozen=True)
+class Dream:
+    """A roll-out of K frames that is kept to be looked at, without its pictures.
+
+    Attributes:
+        begin: the state before the first imagined frame.
+        latents: (B, K+1, e, g, g), what is new in the frame of `begin` and in the imagined ones.
+        codes: (B, K+1, 2g, 2g) int64 of the same frames.
+        drawn: (B, K, g, g) int64 latent codes from the prior; None if it was not asked.
+    """
+
+    begin: State
+    latents: Tensor
+    codes: Tensor
+    drawn: Tensor | None
+
+
+@torch.no_grad()
+def dream(model: Imagination, state: State, actions: Tensor, keys: Tensor) -> Dream:
+    """Imagine K frames after a state, as an environment would with the same keys.
+
+    Args:
+        model: the world.
+        state: of B roll-outs.
+        actions: (B, K) or (B, K, k).
+        keys: (B,) int64 of the noise.
+    """
+    states, drawn = [state], []
+    shape = model.noise_shape
+    count = torch.Size(shape).numel()
+    for action in actions.unbind(1):
+        noise = uniform(keys, frames_seen(state), count).view(-1, *shape)
+        state, guess = model.imagine(make_room(model, state), action, noise)
+        states.append(state)
+        drawn.append(guess.z_codes)
+    return Dream(
+        begin=states[0],
+        latents=torch.stack([s["latent"] for s in states], 1),
+        codes=torch.stack([s["codes"] for s in states], 1),
+        drawn=torch.stack(known, 1) if (known := [z for z in drawn if z is not None]) else None,
+    )

@@ -48,6 +48,21 @@ class Imagined:
     surprise: Tensor
 
 
+@dataclass(frozen=True)
+class Guess:
+    """What a step makes of its noise, before it is shown.
+
+    Attributes:
+        z_codes: (B, g, g) int64 drawn from the prior; None if it is not asked.
+        logits: (B, 2g, 2g, K) float32 of the frame's codes.
+        outcome: reward and termination.
+    """
+
+    z_codes: Tensor | None
+    logits: Tensor
+    outcome: Outcome
+
+
 class Imagination(nn.Module):
     """Tokenizer and world model as a state machine."""
 
@@ -129,7 +144,7 @@ class Imagination(nn.Module):
         side = teco.cfg.code_grid
         nothing = state["index"].new_full((batch, side, side), NO_FRAME)
         h, skip = teco.predict(teco.latent_map(out), nothing, teco.action.null.expand(batch, -1))
-        z = self._draw(h, noise, self._first_sampling)
+        z, _ = self._draw(h, noise, self._first_sampling)
         return teco.decode(h, z, skip).argmax(-1)
 
     def step(self, state: State, action: Tensor, noise: Tensor) -> tuple[State, Imagined]:
@@ -140,16 +155,20 @@ class Imagination(nn.Module):
             action: (B,) int64, or (B, k) for several components or a box.
             noise: (B, *noise_shape) numbers in (0, 1).
         """
+        state, guess = self.imagine(state, action, noise)
+        return state, _imagined(self.vqgan.decode(state["codes"]), guess)
+
+    def imagine(self, state: State, action: Tensor, noise: Tensor) -> tuple[State, Guess]:
+        """`step` without the picture, which nothing in the following state depends on."""
         teco = self.teco
         past, h, vector = self._advance(state, action)
         h_local, skip = teco.predict(h, state["codes"], vector)
-        z = self._draw(h_local, noise, self.sampling)
+        z, z_codes = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
         codes = logits.argmax(-1)
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
-        outcome = teco.outcome(h, latent)
-        frame = self.vqgan.decode(codes)
-        return _next(state, past, latent, codes, action), _imagined(frame, outcome, logits)
+        guess = Guess(z_codes, logits, teco.outcome(h, latent))
+        return _next(state, past, latent, codes, action), guess
 
     def observe(self, state: State, frame: Tensor, action: Tensor) -> State:
         """Take in a real frame.
@@ -172,11 +191,13 @@ class Imagination(nn.Module):
         out, past = self.teco.temporal.step(tokens, state)
         return past, self.teco.latent_map(out), vector
 
-    def _draw(self, h: Tensor, noise: Tensor, sampling: Sampling) -> Tensor:
+    def _draw(self, h: Tensor, noise: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
+        """z (B, e, g, g), and its codes (B, g, g) unless the prior is not asked."""
         teco = self.teco
         if not sampling.steps:
-            return teco.empty_z(h)
-        return teco.codebook.embed(teco.prior.sample(h, noise, sampling))
+            return teco.empty_z(h), None
+        codes = teco.prior.sample(h, noise, sampling)
+        return teco.codebook.embed(codes), codes
 
     def _latent(self, previous: Tensor, current: Tensor) -> Tensor:
         teco = self.teco
@@ -207,12 +228,12 @@ def _next(state: State, past: State, latent: Tensor, codes: Tensor, action: Tens
     return new
 
 
-def _imagined(frame: Tensor, outcome: Outcome, logits: Tensor) -> Imagined:
+def _imagined(frame: Tensor, guess: Guess) -> Imagined:
     return Imagined(
         frame=frame,
-        reward=outcome.expected_reward(),
-        termination=outcome.termination.float().sigmoid(),
-        surprise=_entropy(logits).mean((1, 2)),
+        reward=guess.outcome.expected_reward(),
+        termination=guess.outcome.termination.float().sigmoid(),
+        surprise=_entropy(guess.logits).mean((1, 2)),
     )
 
 

@@ -77,14 +77,42 @@ class Maskgit(CodeTransformer):
             codes = self._by_groups(codes, h, noise, sampling)
         return codes.view(-1, self.grid, self.grid)
 
+    def log_prob(self, codes: Tensor, h: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+        """Log-probability that a draft draws just these codes.
+
+        Exact for random groups. With the surest first, which come first depends on what is drawn
+        for the others; they are taken to be these codes too.
+
+        Args:
+            codes: (B, g, g) int64.
+            h: (B, e, g, g).
+            uniform: (B, >= steps, 2, g*g) numbers in (0, 1), which decide the order as in `sample`.
+            sampling: steps, temperature and order; the likeliest codes (temperature 0) count at 1.
+
+        Returns:
+            (B,) nats.
+        """
+        flat = codes.flatten(1)
+        known = torch.zeros_like(flat, dtype=torch.bool)
+        total = h.new_zeros(len(flat), dtype=torch.float32)
+        chances, keeps = _pace(flat.shape[1], sampling, h.device)
+        group = _groups(uniform, sampling)
+        for step in range(sampling.steps):
+            logits = self._look(flat.masked_fill(~known, self.n_codes), h)
+            logprob = (logits / (sampling.temperature or 1.0)).log_softmax(-1)
+            chosen = logprob.gather(-1, flat[..., None])[..., 0]
+            now = group == step
+            if sampling.order == "confidence":
+                confidence = logits.detach().log_softmax(-1).gather(-1, flat[..., None])[..., 0]
+                confidence = confidence + chances[step] * gumbel(uniform[:, step, 1])
+                now = (ranks(confidence.masked_fill(known, math.inf)) < keeps[step]) & ~known
+            total = total + (chosen * now).sum(-1)
+            known = known | now
+        return total
+
     def _surest_first(self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling) -> Tensor:
         """Fill masked codes, most confident first; the cosine schedule says how many a pass."""
-        n = codes.shape[1]
-        done = [(step + 1) / how.steps for step in range(how.steps)]
-        chances = torch.tensor([how.temperature * (1 - d) for d in done], device=h.device)
-        keeps = torch.tensor(
-            [n - math.floor(n * math.cos(math.pi / 2 * d)) for d in done], device=h.device
-        )
+        chances, keeps = _pace(codes.shape[1], how, h.device)
 
         def fill(step: Tensor, codes: Tensor) -> Tensor:
             noise = at(uniform, step, 1)
@@ -98,7 +126,7 @@ class Maskgit(CodeTransformer):
 
     def _by_groups(self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling) -> Tensor:
         """Draw every code once, in a random partition into `steps` groups, given all the others."""
-        group = ranks(uniform[:, 0, 1]) * how.steps // codes.shape[1]
+        group = _groups(uniform, how)
 
         def draw_group(step: Tensor, codes: Tensor) -> Tensor:
             now = group == step
@@ -110,3 +138,16 @@ class Maskgit(CodeTransformer):
 
     def _look(self, codes: Tensor, h: Tensor) -> Tensor:
         return self(codes.view(-1, self.grid, self.grid), h).float()
+
+
+def _pace(n: int, how: Sampling, place: torch.device) -> tuple[Tensor, Tensor]:
+    """Of each pass, the surest first: how much chance decides, how many of n codes are fixed."""
+    done = [(step + 1) / how.steps for step in range(how.steps)]
+    chances = torch.tensor([how.temperature * (1 - d) for d in done], device=place)
+    keeps = [n - math.floor(n * math.cos(math.pi / 2 * d)) for d in done]
+    return chances, torch.tensor(keeps, device=place)
+
+
+def _groups(uniform: Tensor, how: Sampling) -> Tensor:
+    """(B, n) int64: the pass of `how.steps` that draws each position."""
+    return ranks(uniform[:, 0, 1]) * how.steps // uniform.shape[-1]

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from worldmodel_env.errors import InputError
 from worldmodel_env.models.actions import ActionConfig, ActionEmbedding
 from worldmodel_env.models.autoregressive import Autoregressive
 from worldmodel_env.models.blocks import PatchLinear, TecoResBlock, UnpatchLinear
@@ -57,6 +58,9 @@ class TecoConfig:
         local_skip: a short path from the previous frame's codes and the action to the decoder.
         code_noise: in training, up to this share of the codes that the local path reads is replaced
             at random, as a roll-out's own mistakes would be.
+        code_noise_levels: how finely the local path is told what share that is, so that it can
+            trust what it reads when nothing is replaced; 0 does not tell it. Imagination tells it
+            the lowest level, up to 1 / levels of the largest share.
         codebook_logits: the decoder also scores codes by their vectors.
         reencode: when imagining, z_t is read back from the decoded frame instead of the prior's
             sample, so that the past is what was shown.
@@ -81,10 +85,19 @@ class TecoConfig:
     z_dropout: float = 0.0
     local_skip: bool = False
     code_noise: float = 0.0
+    code_noise_levels: int = 0
     codebook_logits: bool = False
     reencode: bool = False
     conditional_encoder: bool = True
     first_frame: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse levels of a noise that is not there (InputError)."""
+        if self.code_noise_levels and not (self.code_noise and self.local_skip):
+            raise InputError(
+                f"code_noise_levels is {self.code_noise_levels}, but no code is replaced: "
+                f"code_noise is {self.code_noise} and local_skip {self.local_skip}; turn both on."
+            )
 
     @property
     def grid(self) -> int:
@@ -232,6 +245,8 @@ class Teco(nn.Module):
         self.temporal = TemporalTransformer(cfg.temporal, side * side)
         self.from_tokens = UnpatchLinear(cfg.temporal.dim, cfg.embed_dim, cfg.temporal_stride)
         self.skip = LocalSkip(cfg) if cfg.local_skip else None
+        levels = cfg.code_noise_levels
+        self.noise_level = nn.Parameter(torch.zeros(levels, cfg.action_dim)) if levels else None
         prior = Autoregressive if cfg.prior.kind == "autoregressive" else Maskgit
         self.prior = prior(cfg.prior, cfg.n_codes, cfg.embed_dim, grid)
         self.null_z = nn.Parameter(torch.randn(cfg.embed_dim) * 0.02)
@@ -255,13 +270,17 @@ class Teco(nn.Module):
         side = self.cfg.grid // self.cfg.temporal_stride
         return self.from_tokens(x.transpose(1, 2).unflatten(2, (side, side)))
 
-    def predict(self, h: Tensor, previous: Tensor, action: Tensor) -> tuple[Tensor, Tensor | None]:
+    def predict(
+        self, h: Tensor, previous: Tensor, action: Tensor, level: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """Add the local path to h.
 
         Args:
             h: (B, e, g, g).
             previous: VQ-GAN codes of the frame before (B, 2g, 2g); `NO_FRAME` before frame 0.
             action: vectors (B, A).
+            level: (B,) int64 below `TecoConfig.code_noise_levels`, of the noise in `previous`; the
+                lowest if not given.
 
         Returns:
             h with the local path (B, e, g, g), and the decoder's skip features or None.
@@ -272,6 +291,9 @@ class Teco(nn.Module):
         if self.cfg.first_frame:
             absent = (previous == NO_FRAME)[:, None]
             vectors = torch.where(absent, self.encoder.start.to(vectors.dtype), vectors)
+        if self.noise_level is not None:
+            told = self.noise_level[:1] if level is None else self.noise_level[level]
+            action = action + told.to(action.dtype)
         high, low = self.skip(vectors, action)
         return h + low, high
 

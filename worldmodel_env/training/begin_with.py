@@ -6,6 +6,7 @@ from torch import Tensor
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.world import World
+from worldmodel_env.models.mixers.memory import Memory
 from worldmodel_env.models.teco import Teco
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
 from worldmodel_env.training import vqgan as vqgan_stage
@@ -43,20 +44,44 @@ def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
     )
 
 
-def take_weights(world: World, model: Teco) -> None:
+def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list[str]:
     """Give a fresh model the weights of a world.
 
+    The model's window and sink may be others: no weight belongs to them.
+
+    Args:
+        world: whose weights.
+        model: gets them.
+        new_memory: the model has a memory that the world lacks, which stays as it is: its gate lets
+            a tenth of it through.
+
+    Returns:
+        Names of the modules that the world does not have, which stay as they were.
+
     Raises:
-        InputError: the world's model has other sizes.
+        InputError: the world's model has other sizes, or another memory.
     """
+    weights = _part(world, "teco")
+    theirs, wanted = world.config.teco.temporal.memory, model.cfg.temporal.memory
+    fresh: list[str] = []
+    if theirs == "none" != wanted:
+        if not new_memory:
+            raise InputError(
+                f"world {world.name!r} has no memory and the model's is {wanted!r}; add it with "
+                f"--memory {wanted}, or use --memory none."
+            )
+        fresh = [name for name, part in model.named_modules() if isinstance(part, Memory)]
+        own = model.state_dict()
+        weights |= {k: v for k, v in own.items() if any(k.startswith(f"{n}.") for n in fresh)}
     try:
-        model.load_state_dict(_part(world, "teco"))
+        model.load_state_dict(weights)
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise InputError(
             f"world {world.name!r} has other weights than the preset's model ({reason}); name the "
             "preset that the world was trained with."
         ) from None
+    return fresh
 
 
 def identity(world: World | None) -> str:

@@ -21,6 +21,7 @@ from worldmodel_env.training.checkpoint import Checkpoint
 from worldmodel_env.training.encode import weights_hash
 
 DEFAULT_SAMPLING = Sampling()
+BEGINNINGS = ("begun_with", "new_parameters", "self_forcing")
 
 
 def save_world(
@@ -30,9 +31,10 @@ def save_world(
     name: str,
     preset: str,
     sampling: Sampling = DEFAULT_SAMPLING,
+    stage: str = teco_stage.STAGE,
     skip_corrupt: bool = False,
 ) -> Path:
-    """Write OUT/world from OUT/vqgan and OUT/teco.
+    """Write OUT/world from OUT/vqgan and OUT/teco, or another stage that trains a world model.
 
     Imagined episodes start from the first frames of the data set's validation episodes, which no
     stage was trained on.
@@ -43,6 +45,7 @@ def save_world(
         name: what to call the world.
         preset: where its configuration came from; a comment.
         sampling: how the world draws frames unless asked otherwise.
+        stage: whose world model.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
@@ -52,7 +55,7 @@ def save_world(
         InputError: a stage is missing, or the data set has no validation episodes.
     """
     vqgan = Checkpoint.open(out / vqgan_stage.STAGE)
-    teco = Checkpoint.open(out / teco_stage.STAGE)
+    teco = Checkpoint.open(out / stage)
     tokenizer_weights = vqgan.weights()
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     config = WorldConfig(
@@ -65,7 +68,7 @@ def save_world(
     tokenizer.load_state_dict(tokenizer_weights)
     if teco.counters["tokenizer"] != weights_hash(tokenizer):
         raise InputError(
-            f"{out / vqgan_stage.STAGE} was trained on since {out / teco_stage.STAGE} learned its "
+            f"{out / vqgan_stage.STAGE} was trained on since {out / stage} learned its "
             "codes; train the world model again, in another --out."
         )
     train = dataset.episodes("train")
@@ -77,7 +80,7 @@ def save_world(
         "train_frames": sum(ref.total_steps + 1 for ref in train),
         **{f"tokenizer_{k}": round(vqgan.counters[k]) for k in ("step", "seconds", "seed")},
         **{f"world_model_{k}": round(teco.counters[k]) for k in ("step", "seconds", "seed")},
-        **({"begun_with": begun} if (begun := teco.counters.get("begun_with")) else {}),
+        **{k: v for k in BEGINNINGS if (v := teco.counters.get(k))},
         "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
         "versions": {p: version(p) for p in ("worldmodel-env", "torch", "numpy")},

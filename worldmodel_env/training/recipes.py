@@ -150,7 +150,12 @@ class TecoTraining(Rhythm):
         clip: frames per clip T; longer than the attention window, so that the model meets windows
             whose first frame is gone.
         batch_size: clips per step, over all processes and accumulated parts.
+        carry: clips in a row, from step to step, that continue one another: what a row remembers is
+            carried from each into the next, without gradient. 1: all clips begin anew.
         learning_rate: AdamW's peak rate.
+        rest_rate: share of it for all weights but the temporal transformer's attention and
+            memories; 0 leaves those weights as they are. For longer and longer clips: what a frame
+            looks like was learned before.
         schedule: how the rate moves.
         weight_decay: of AdamW, on all parameters.
         clip_norm: largest norm of the gradient; None to let it be, as the paper does.
@@ -164,7 +169,9 @@ class TecoTraining(Rhythm):
 
     clip: int = 300
     batch_size: int = 32
+    carry: int = 1
     learning_rate: float = 8e-4
+    rest_rate: float = 1.0
     schedule: Schedule = field(default_factory=Schedule)
     weight_decay: float = 1e-5
     clip_norm: float | None = 50.0
@@ -172,3 +179,12 @@ class TecoTraining(Rhythm):
     restart_every: int = 20
     initial_weights: Literal["default", "published"] = "default"
     loss: LossConfig = field(default_factory=LossConfig)
+
+    def __post_init__(self) -> None:
+        """Refuse numbers without a meaning (InputError)."""
+        if self.clip < 2:
+            raise InputError(f"a clip is {self.clip} frames; give 2 or more.")
+        if self.carry < 1:
+            raise InputError(f"carry is {self.carry}; give 1 or more clips.")
+        if not 0 <= self.rest_rate <= 1:
+            raise InputError(f"rest_rate is {self.rest_rate}; give a share from 0 to 1.")

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from worldmodel_env.data.clips import Clips
 from worldmodel_env.errors import InputError
+from worldmodel_env.imagination.step import State
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.models.teco import Teco
 from worldmodel_env.training.encoded import encode
@@ -38,7 +39,13 @@ def chosen_frames(clips: Clips, share: float, uniform: Tensor) -> Tensor:
 
 @torch.no_grad()
 def self_resampled(
-    model: Teco, clips: Clips, known: Tensor, frames: Tensor, without_z: Tensor, noise: Tensor
+    model: Teco,
+    clips: Clips,
+    known: Tensor,
+    frames: Tensor,
+    without_z: Tensor,
+    noise: Tensor,
+    carried: State | None = None,
 ) -> Clips:
     """The clips with `frames` as the model imagines them, given the recorded ones before.
 
@@ -52,6 +59,8 @@ def self_resampled(
         frames: (B, n) int64 from `chosen_frames`.
         without_z: (B, n) bool, frames imagined without z.
         noise: (B, n, 2, g*g) numbers in (0, 1), by which the prior draws z.
+        carried: as in `encode`. Then the last frame, with which the next clips begin, is left as it
+            was recorded.
 
     Raises:
         InputError: the model reads z from the prior, not from frames.
@@ -63,7 +72,7 @@ def self_resampled(
         )
     if not frames.shape[1]:
         return clips
-    encoded = encode(model, clips, known)
+    encoded = encode(model, clips, known, carried)
     b, t = clips.codes.shape[:2]
     predicted = len(encoded.h) // b
     first = predicted * torch.arange(b, device=frames.device)[:, None]
@@ -76,4 +85,6 @@ def self_resampled(
     imagined = model.decode(h, z, skip).argmax(-1)
     codes = clips.codes.clone()
     codes[torch.arange(b, device=frames.device)[:, None], frames] = imagined.unflatten(0, (b, -1))
+    if carried is not None:
+        codes[:, -1] = clips.codes[:, -1]
     return replace(clips, codes=codes)

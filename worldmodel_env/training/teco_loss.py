@@ -1,10 +1,13 @@
 """TECO's training loss on a batch of clips, with DropLoss (TECO sections 3.4 and 1.8)."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from worldmodel_env.data.clips import Clips
+from worldmodel_env.imagination.step import State
 from worldmodel_env.models.codebook import perplexity
 from worldmodel_env.models.heads import outcome_losses
 from worldmodel_env.models.sampling import Sampling
@@ -20,6 +23,7 @@ def teco_losses(
     config: LossConfig,
     generator: torch.Generator,
     rows: slice = slice(None),
+    carried: State | None = None,
 ) -> tuple[dict[str, Tensor], Encoded]:
     """All terms by name, their weighted sum as `loss`; and the encoded clips.
 
@@ -34,6 +38,8 @@ def teco_losses(
         generator: of all random numbers, on the CPU; a step is a function of its seed, whatever
             `rows` are.
         rows: the clips to compute.
+        carried: the state after the first frame of `rows`, of clips that continue others (see
+            `encode`); that frame is not predicted.
     """
     if config.actions_ahead:
         clips = clips.with_actions_ahead(config.actions_ahead)
@@ -49,9 +55,12 @@ def teco_losses(
         frames = chosen_frames(clips, config.self_resampling, uniform(t - 1))
         without_z = uniform(frames.shape[1]) < cfg.z_dropout
         noise = uniform(frames.shape[1], 2, cfg.grid**2)
-        seen = self_resampled(model, part, known[rows], frames[rows], without_z[rows], noise[rows])
-    encoded = encode(model, seen, known[rows])
-    valid = clips.valid[:, 0 if cfg.first_frame else 1 :]
+        seen = self_resampled(
+            model, part, known[rows], frames[rows], without_z[rows], noise[rows], carried
+        )
+    encoded = encode(model, seen, known[rows], carried)
+    from_first = cfg.first_frame and carried is None
+    valid = clips.valid[:, 0 if from_first else 1 :]
     order = _decoded_frames(valid, config, generator)
     n = order.shape[1]
     weights = valid.gather(1, order)
@@ -64,23 +73,20 @@ def teco_losses(
         target = part.codes[:, -valid.shape[1] :].flatten(0, 1)[index]
         z, z_codes = posterior(model, previous, target)
 
+    level = None
     if cfg.code_noise:
-        rate = cfg.code_noise * uniform(n, 1, 1)
+        amount = uniform(n, 1, 1)
         side = previous.shape[1:]
         wrong = torch.randint(cfg.vq_codes, (b, n, *side), generator=generator).to(place)
-        replaced = (uniform(n, *side) < rate)[rows].flatten(0, 1) & (previous != NO_FRAME)
-        previous = torch.where(replaced, wrong[rows].flatten(0, 1), previous)
-    h_local, skip = model.predict(h, previous, action)
+        replaced = (uniform(n, *side) < cfg.code_noise * amount)[rows].flatten(0, 1)
+        previous = torch.where(
+            replaced & (previous != NO_FRAME), wrong[rows].flatten(0, 1), previous
+        )
+        level = (cfg.code_noise_levels * amount[rows].flatten()).long()
+    h_local, skip = model.predict(h, previous, action, level)
     dropped = (uniform(n) < cfg.z_dropout)[rows].flatten()
     z_seen = torch.where(dropped[:, None, None, None], model.empty_z(z), z)
-    logits = model.decode(h_local, z_seen, skip)
-    ce = F.cross_entropy(
-        logits.float().flatten(0, 2),
-        target.flatten(),
-        label_smoothing=config.label_smoothing,
-        reduction="none",
-    )
-    per_frame = ce.view(len(index), -1).sum(1)
+    per_frame = code_losses(model.decode(h_local, z_seen, skip), target, config)
     masks = uniform(n, 1 + cfg.grid**2)
     masked = (model.prior.scored(masks.flatten(0, 1)) * weights.flatten()).sum().clamp_min(1)
     prior_sum, _ = model.prior.loss(z_codes, h_local, masks[rows].flatten(0, 1))
@@ -92,19 +98,45 @@ def teco_losses(
     outcomes = outcome_losses(
         outcome, part.rewards.flatten(), part.terminations.flatten(), arrives.flatten()
     )
-    share = part.valid.sum() / clips.valid.sum()
     share_of_moves = arrives.sum() / clips.valid[:, 1:].sum().clamp_min(1)
+    share = part.valid.sum() / clips.valid.sum() if carried is None else share_of_moves
     losses = {
         "reconstruction": (per_frame * weight).sum() / frames,
         "prior": cfg.grid**2 * (prior_sum * weight).sum() / masked,
         **{name: value * share for name, value in encoded.losses.items()},
         **{name: value * share_of_moves for name, value in outcomes.items()},
     }
-    total = losses["reconstruction"] + losses["codebook"]
-    total = total + config.prior_weight * losses["prior"]
-    total = total + config.commitment_weight * losses["commitment"]
-    total = total + config.outcome_weight * (losses["reward"] + losses["termination"])
-    return {"loss": total, **losses}, encoded
+    return {"loss": weighted(losses, config), **losses}, encoded
+
+
+def code_losses(logits: Tensor, target: Tensor, config: LossConfig) -> Tensor:
+    """Cross-entropy of frames' codes (N,), summed over a frame's cells.
+
+    Args:
+        logits: (N, 2g, 2g, K) of the decoder.
+        target: (N, 2g, 2g) int64.
+        config: its label smoothing.
+    """
+    ce = F.cross_entropy(
+        logits.float().flatten(0, 2),
+        target.flatten(),
+        label_smoothing=config.label_smoothing,
+        reduction="none",
+    )
+    return ce.view(len(target), -1).sum(1)
+
+
+def weighted(losses: Mapping[str, Tensor], config: LossConfig) -> Tensor:
+    """The sum of the terms that are there, each with its weight."""
+    weights = {
+        "reconstruction": 1.0,
+        "codebook": 1.0,
+        "prior": config.prior_weight,
+        "commitment": config.commitment_weight,
+        "reward": config.outcome_weight,
+        "termination": config.outcome_weight,
+    }
+    return torch.stack([weights[name] * value for name, value in losses.items()]).sum()
 
 
 def _decoded_frames(valid: Tensor, config: LossConfig, generator: torch.Generator) -> Tensor:
