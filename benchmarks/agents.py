@@ -189,13 +189,13 @@ def branches(settings: Settings) -> dict[str, Any]:
     return found
 
 
-def compare(settings: Settings, found: dict[str, Any]) -> str:
-    """The three arms."""
+def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
+    """The three arms: success, return and steps by policy."""
     branch = settings.branch
     if branch is None:
         tried = found.get("branches", {"0": {"value": 0.0}})
         branch = int(max(tried, key=lambda h: tried[h]["value"]))
-    return transfer(
+    text = transfer(
         Transfer(
             settings.out / "transfer", world=str(settings.out / "world" / "world"),
             kwargs=(f"size={settings.size}",), imagined_kwargs=(f"threads={settings.threads}",),
@@ -206,6 +206,8 @@ def compare(settings: Settings, found: dict[str, Any]) -> str:
         ),
         lambda: explorers.make("goal"),
     )  # fmt: skip
+    print(text)
+    return json.loads((settings.out / "transfer" / "report.json").read_text())["summary"]
 
 
 def plan(settings: Settings) -> dict[str, Any]:

@@ -5,7 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tyro
+
+from benchmarks import long_horizon_tables
+from benchmarks.recipes import PUBLISHED
 from benchmarks.runtime_tables import drift_table, int8_table, step_table
+from worldmodel_env.evaluation.benchmark_table import table as model_table
 
 RESULTS = Path("benchmarks/results")
 BEGIN = "<!-- {name}: written by `python -m benchmarks.tables` from benchmarks/results/*.json -->"
@@ -36,12 +41,47 @@ def quality_table(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def speed_table(rows: dict[str, tuple[str, str, str]]) -> list[str]:
-    """Speeds: what -> (JSON file, key in its results, unit)."""
+def baselines_table() -> list[str]:
+    """TECO beside models of other families, from what `worldmodel benchmark` found."""
+    content = measured("baselines")
+    if content is None:
+        return not_measured("Other models, trained for as long on the same recordings", "baselines")
+    metrics = ("PSNR", "LPIPS", "revisit LPIPS", "seconds a frame")
+    (head, *rows) = model_table(content)
+    columns = [0, *(i for i, name in enumerate(head) if name.startswith(metrics))]
+    lines = ["| " + " | ".join(row[i] for i in columns) + " |" for row in (head, *rows)]
+    return [lines[0], "|---|" + "---:|" * (len(columns) - 1), *lines[1:]]
+
+
+def transfer_table() -> list[str]:
+    """Agents judged in the simulator, by where they learned."""
+    content = measured("agents")
+    if content is None or "transfer" not in content:
+        return not_measured("Agents trained in imagination, judged in the simulator", "agents")
+    lines = ["| success in unseen mazes | | 95 % interval |", "|---|---:|---:|"]
+    for name, found in content["transfer"].items():
+        value, low, high = (found["success"][key] for key in ("value", "low", "high"))
+        lines.append(f"| {name} | {value:.0%} | {low:.0%} to {high:.0%} |")
+    return lines
+
+
+def measured(name: str) -> dict[str, Any] | None:
+    """The content of a result file, if there is one."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def not_measured(what: str, page: str) -> list[str]:
+    """In the place of a table."""
+    return [f"{what} ([how](docs/{page}.md)): not measured yet."]
+
+
+def speed_table() -> list[str]:
+    """The simulator beside the world, on one core."""
     lines = ["| on one CPU core | |", "|---|---:|"]
     machines = set()
-    for name, (file, key, unit) in rows.items():
-        content = json.loads((RESULTS / file).read_text())
+    for name, (file, key, unit) in SPEEDS.items():
+        content = json.loads((RESULTS / f"{file}.json").read_text())
         machines.add(content["machine"]["processor"])
         value = content["results"][key]
         lines.append(f"| {name} | {value:,.{0 if value >= 10 else 1}f} {unit} |")
@@ -49,26 +89,60 @@ def speed_table(rows: dict[str, tuple[str, str, str]]) -> list[str]:
 
 
 SPEEDS = {
-    "`SimMaze-v0`, stepping": (
-        "simulator.json",
-        "goal: stepping, observations/s",
-        "observations/s",
+    "`SimMaze-v0`, a step": ("simulator", "goal: stepping, observations/s", "frames/s"),
+    "`SimMaze-v0`, recorded and compressed": (
+        "recording", "recording, 1 core, frames/s", "frames/s",
     ),
-    "`SimMaze-v0`, reset": ("simulator.json", "goal: reset, mean ms", "ms"),
-    "recording, compressed and on disk": (
-        "recording.json",
-        "recording, 1 core, frames/s",
-        "frames/s",
-    ),
-    "`TecoMaze-v0`, one world": ("imagination.json", "one world, frames/s", "frames/s"),
-    "16 worlds in one batch": ("imagination.json", "16 worlds, frames/s", "frames/s"),
-}
+    "`TecoMaze-v0`, one world": ("environment", "one, auto, frames/s", "frames/s"),
+    "`TecoMaze-v0`, 16 worlds in one batch": ("environment", "16, auto, frames/s", "frames/s"),
+    "`TecoMaze-v0`, reset": ("environment", "reset, ms", "ms"),
+}  # fmt: skip
+"""What -> (result file, key in it, unit)."""
 
 
 def readme_tables() -> list[str]:
-    """Quality and speed of the shipped world, and of its step in every backend."""
+    """Quality, speed and transfer: the shipped world, baselines, the simulator."""
     report = json.loads((RESULTS / "maze.json").read_text())
-    return [*quality_table(report), "", *speed_table(SPEEDS), "", *step_table()]
+    parts = (quality_table(report), baselines_table(), speed_table(), transfer_table())
+    return "\n\n".join("\n".join(part) for part in parts).splitlines()
+
+
+def simulator_table() -> list[str]:
+    """`SimMaze-v0` by task."""
+    content = json.loads((RESULTS / "simulator.json").read_text())
+    found = content["results"]
+    rows = {
+        "stepping, frames/s": "stepping, observations/s",
+        "with the walker `explore` and resets, frames/s": "playing, observations/s",
+        "reset, ms": "reset, mean ms",
+    }
+    lines = ["| | `goal` | `explore` |", "|---|---:|---:|"]
+    for name, key in rows.items():
+        one, other = (found[f"{task}: {key}"] for task in ("goal", "explore"))
+        digits = 0 if one >= 100 else 1
+        lines.append(f"| {name} | {one:,.{digits}f} | {other:,.{digits}f} |")
+    machine = content["machine"]["processor"]
+    return [*lines, "", f"Simulator and engine together on one core; processor: {machine}."]
+
+
+def data_table() -> list[str]:
+    """Recording and reading."""
+    content = json.loads((RESULTS / "recording.json").read_text())
+    found = content["results"]
+    rows = {
+        "recorded by one worker, simulator and compression included, frames/s":
+            "recording, 1 core, frames/s",
+        "by two workers on two cores, frames/s": "recording, 2 cores and workers, frames/s",
+        "bytes a frame, of 12,288": "bytes per frame of 12288",
+        "random clips of 16 frames, frames a CPU second": "clips of 16, single files, frames/CPU-s",
+        "random clips of 64 frames, frames a CPU second": "clips of 64, single files, frames/CPU-s",
+        "opening 2,000 episodes, s": "opening 2000 episodes, s",
+        "... after they were copied, s": "opening 2000 episodes, caches stale, s",
+    }  # fmt: skip
+    lines = ["| `SimMaze-v0`, 64 x 64 | |", "|---|---:|"]
+    for name, key in rows.items():
+        lines.append(f"| {name} | {found[key]:,.{0 if found[key] >= 10 else 1}f} |")
+    return [*lines, "", f"Processor: {content['machine']['processor']}."]
 
 
 def environment_table() -> list[str]:
@@ -138,6 +212,49 @@ def tokenizer_table() -> list[str]:
     ]
 
 
+PEAK = 989e12
+"""Of an H100 (SXM), dense bf16 FLOP/s."""
+REACHED = 0.35
+"""Assumed share of it."""
+PRICE = 2.5
+"""Assumed, in US dollars for an hour of one."""
+TOKENIZER_STEPS, STEPS = 200_000, 1_000_000
+
+
+def recipe_table() -> list[str]:
+    """Hours of the published configurations, computed from counted operations."""
+    found = json.loads((RESULTS / "recipes.json").read_text())["results"]
+
+    def hours(gflop: float) -> float:
+        return gflop * 1e9 / (PEAK * REACHED) / 3600
+
+    lines = [
+        "| preset | GFLOP a frame | tokenizer, 1 GPU | world model, 1 GPU | both, 8 GPUs | 64 GPUs "
+        "| US dollars |",
+        "|---|" + "---:|" * 6,
+    ]
+    minutes = []
+    for name in PUBLISHED:
+        of = {k.removeprefix(f"{name}: "): v for k, v in found.items() if k.startswith(name)}
+        first, second = (of[f"{m}, GFLOP a trained frame"] for m in ("tokenizer", "world model"))
+        tokenizer = hours(first * of["frames per step"] * TOKENIZER_STEPS)
+        world = hours(second * of["frames per clip"] * of["clips per step"] * STEPS)
+        minutes.append(60 * hours(of["tokenizer, GFLOP an encoded frame"] * 1e6))
+        both = tokenizer + world
+        lines.append(
+            f"| `{name}` | {second:.0f} | {tokenizer:.1f} h | {world:.0f} h | {both / 8:.0f} h | "
+            f"{both / 64:.1f} h | {both * PRICE:,.0f} |"
+        )
+    return [
+        *lines, "",
+        f"Computed, not measured: {TOKENIZER_STEPS:,} steps of the tokenizer, {STEPS:,} of the "
+        f"world model, at {REACHED:.0%} of an H100's {PEAK / 1e12:.0f} TFLOP/s in bf16, as if any "
+        f"number of GPUs reached that share, at an assumed {PRICE} dollars for an hour of one. The "
+        "operations are those of the world model, forward and backward. Encoding a million frames "
+        f"once takes {min(minutes):.0f} to {max(minutes):.0f} minutes in the same way.",
+    ]  # fmt: skip
+
+
 def ablation_table() -> list[str]:
     """A row per variant: mean over seeds, and half the spread where there are several."""
     content = json.loads((RESULTS / "ablations.json").read_text())
@@ -159,8 +276,12 @@ def ablation_table() -> list[str]:
 
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "README.md": {"results": readme_tables},
+    "docs/simmaze.md": {"speed": simulator_table},
+    "docs/trajectory-format.md": {"speed": data_table},
     "docs/environment.md": {"speed": environment_table},
     "docs/exporting.md": {"step": step_table, "drift": drift_table, "int8": int8_table},
+    "docs/recipes.md": {"hours": recipe_table},
+    "docs/results/long-horizon.md": long_horizon_tables.TABLES,
     "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }
@@ -175,6 +296,11 @@ def render(page: str, tables: dict[str, Callable[[], list[str]]]) -> str:
     return page
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Write all tables anew."""
     for path, tables in PAGES.items():
         Path(path).write_text(render(Path(path).read_text(), tables))
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

@@ -33,6 +33,7 @@ def make_nano(
     starts: int = 12,
     steps: int = 2,
     seed: int = 0,
+    first_frame: bool = False,
     **temporal: Any,
 ) -> World:
     """A world with random weights that hardly ever ends an episode.
@@ -43,12 +44,13 @@ def make_nano(
         starts: first frames to begin with.
         steps: passes of the prior.
         seed: of weights and starts.
+        first_frame: it can imagine one.
         **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
     preset = load_preset("nano")
     patch = preset.vqgan.patch * resolution // preset.vqgan.resolution
     vqgan = replace(preset.vqgan, resolution=resolution, patch=patch)
-    teco_config = nano_teco(kind)
+    teco_config = replace(nano_teco(kind), first_frame=first_frame)
     if temporal:
         teco_config = replace(teco_config, temporal=replace(teco_config.temporal, **temporal))
     config = WorldConfig(vqgan, teco_config, Sampling(steps=steps), max_episode_steps=40)

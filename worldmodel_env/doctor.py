@@ -1,10 +1,14 @@
 """`worldmodel doctor`: what is installed, what works here, what to do about the rest."""
 
 import importlib.util
+import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import (
     PackageNotFoundError,
     packages_distributions,
@@ -18,11 +22,27 @@ DISTRIBUTION = "worldmodel-env"
 FOR_DEVELOPERS = ("demo", "test")
 """Extras that only gather others."""
 TOP_LEVEL = ("simulators", "agents", "exporters")
+SIMULATORS = (
+    "SimMaze-v0", "SimDoom-v0", "SimMiniWorld-v0", "SimMemoryMaze-v0", "SimDMLab-v0",
+    "SimMinecraft-v0", "SimHabitat-v0",
+)  # fmt: skip
+NEEDS = {"SimHabitat-v0": "habitat_sim"}
+"""Modules to look for first: what is said without them would mislead."""
+TRY = """
+import sys, gymnasium, simulators
+env = gymnasium.make(sys.argv[1])
+env.reset(seed=0)
+env.step(env.action_space.sample())
+env.close()
+"""
 
 
-def examine() -> str:
-    """A report of several lines, for people."""
-    return "\n".join([*_versions(), *_extras(), *_processor(), *_worlds(), *_metrics(), *_names()])
+def examine() -> Iterator[str]:
+    """A report, line by line, for people."""
+    for part in (
+        _versions, _extras, _processor, _backends, _simulators, _worlds, _metrics, _names,
+    ):  # fmt: skip
+        yield from part()
 
 
 def _versions() -> Iterator[str]:
@@ -65,6 +85,53 @@ def _processor() -> Iterator[str]:
         yield "[x] bfloat16 matrix products in hardware"
     else:
         yield "[ ] no bfloat16 matrix products in hardware: computing in float32"
+
+
+def _backends() -> Iterator[str]:
+    from worldmodel_env.errors import InputError
+    from worldmodel_env.imagination.onnxruntime_backend import OnnxRuntime
+    from worldmodel_env.imagination.openvino_backend import OpenVino
+    from worldmodel_env.imagination.tensorrt_backend import TensorRt
+
+    yield "[x] backend torch"
+    if shutil.which(os.environ.get("CXX", "g++")):
+        yield "[x] backend torch-compiled"
+    else:
+        yield "[ ] backend torch-compiled: there is no C++ compiler; install g++"
+    makers: dict[str, Callable[[], object]] = {
+        "onnxruntime": lambda: OnnxRuntime(batch=1, threads=1),
+        "openvino": lambda: OpenVino(batch=1, threads=1),
+        "tensorrt": lambda: TensorRt(batch=1),
+    }
+    for name, make in makers.items():
+        try:
+            make()
+        except InputError as error:
+            yield f"[ ] backend {name}: {error}"
+        else:
+            yield f"[x] backend {name}"
+
+
+def _simulators() -> Iterator[str]:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, trouble in zip(SIMULATORS, pool.map(trouble_with, SIMULATORS), strict=True):
+            yield f"[ ] simulator {name}: {trouble}" if trouble else f"[x] simulator {name}"
+    yield "    how each is installed: docs/simulators.md"
+
+
+def trouble_with(simulator: str) -> str:
+    """What a simulator says when a step is tried in a process of its own; empty if all is well."""
+    if (module := NEEDS.get(simulator)) and importlib.util.find_spec(module) is None:
+        return f"needs the module {module}"
+    command = [sys.executable, "-c", TRY, simulator]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    except subprocess.TimeoutExpired:
+        return "no step within 120 s"
+    if done.returncode == 0:
+        return ""
+    last = (done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"])[-1]
+    return last.removeprefix("worldmodel_env.errors.InputError: ")
 
 
 def _worlds() -> Iterator[str]:

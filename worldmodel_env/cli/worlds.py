@@ -87,4 +87,5 @@ def doctor() -> None:
     """Say what is installed here, what works, and what to do about the rest."""
     from worldmodel_env.doctor import examine
 
-    print(examine())
+    for line in examine():
+        print(line, flush=True)
