@@ -19,7 +19,7 @@ MEASURED = (
     "simulator", "recording", "loader", "environment", "step", "batched", "drift", "quality",
     "teco", "mixers", "recipes",
 )  # fmt: skip
-DATA, RUN = "recordings/maze", "runs/maze"
+DATA, RUN = "recordings/maze", "runs/first"
 """Where docs/training-a-world.md leaves recordings and tokenizer."""
 TRAINED = {
     "ablations": [

@@ -45,11 +45,11 @@ def _maze() -> Preset:
             code_grid=8, vq_dim=8, actions=ActionConfig("discrete", choices=(3,)),
             depths=(112, 160), encoder_blocks=1, decoder_blocks=2,
             embed_dim=96, n_codes=512, temporal_stride=2,
-            temporal=TemporalConfig(256, 1024, 8, 3, "window", window=48),
+            temporal=TemporalConfig(256, 1024, 8, 3, "window", window=96),
             prior=PriorConfig(192, 768, 6, 3, vocab_dim=96),
             z_dropout=0.5, local_skip=True, code_noise=0.3, codebook_logits=True, reencode=True,
         ),
-        teco_training=TecoTraining(clip=64, batch_size=8, loss=LossConfig(drop_loss=0.75)),
+        teco_training=TecoTraining(clip=112, batch_size=5, loss=LossConfig(drop_loss=0.75)),
     )  # fmt: skip
 
 

@@ -33,8 +33,9 @@ def test_a_world_goes_on_with_a_longer_window_and_a_memory(
     memory = ["--memory", "gated_delta", "--window", "4", "--sink", "1"]
     first, second = tmp_path / "first", tmp_path / "second"
     begin = ["--begin-with", str(nano_world), "--out", str(first), "--steps", "2"]
-    main([*common, *memory, *begin, "--clip", "7", "--rest-rate", "0.1"])
+    main([*common, *memory, *begin, "--clip", "7", "--rest-rate", "0.1", "--sampling-steps", "0"])
     world = World.load(first / "world")
+    assert world.config.sampling.steps == 0
     temporal = world.config.teco.temporal
     assert (temporal.memory, temporal.window, temporal.sink) == ("gated_delta", 4, 1)
     names = "temporal.layers.0.memory, temporal.layers.1.memory"

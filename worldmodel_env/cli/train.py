@@ -106,6 +106,7 @@ def train_teco(
     sink: int | None = None,
     rest_rate: float = 1.0,
     begin_with: str | None = None,
+    sampling_steps: int | None = None,
     name: str | None = None,
     skip_corrupt: bool = False,
 ) -> None:
@@ -141,12 +142,15 @@ def train_teco(
             memories; 0 leaves the rest as it is.
         begin_with: a world, by name or folder, whose tokenizer and weights to begin with. Its
             window and sink may be others; a memory that it lacks is new if `memory` names it.
+        sampling_steps: passes of the prior by which the finished world draws a frame; 0 decodes
+            without asking it, which small budgets may need. 4 if not given.
         name: the world's name; the preset's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
     from dataclasses import replace
 
     from worldmodel_env.imagination.world import World
+    from worldmodel_env.models.sampling import Sampling
     from worldmodel_env.presets import load_preset
     from worldmodel_env.training.budget import Budget
     from worldmodel_env.training.compute import Compute
@@ -154,6 +158,7 @@ def train_teco(
     from worldmodel_env.training.finish import save_world
     from worldmodel_env.training.teco import train_teco as train
 
+    sampling = Sampling() if sampling_steps is None else Sampling(steps=sampling_steps)
     chosen = load_preset(preset)
     training = chosen.teco_training
     if learning_rate is not None:
@@ -191,7 +196,10 @@ def train_teco(
     if not is_leader():
         return
     print(f"world model: {path}")
-    folder = save_world(out, data, name=name or preset, preset=preset, skip_corrupt=skip_corrupt)
+    folder = save_world(
+        out, data, name=name or preset, preset=preset, skip_corrupt=skip_corrupt,
+        sampling=sampling,
+    )  # fmt: skip
     print(f"world: {folder}")
 
 
