@@ -22,6 +22,7 @@ from benchmarks.report import report
 from worldmodel_env.data.clips import Clips
 from worldmodel_env.imagination.step import Imagination
 from worldmodel_env.models.actions import ActionConfig
+from worldmodel_env.models.mixers.state import is_ring
 from worldmodel_env.models.prior import PriorConfig
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.models.teco import Teco, TecoConfig
@@ -98,7 +99,8 @@ def cached_frame(model: Teco, frames: int) -> Callable[[], object]:
     side = model.cfg.code_grid
     state = imagination.begin(torch.randint(model.cfg.vq_codes, (1, side, side)))
     state["index"] = torch.tensor([frames - 1])
-    state["cache"].normal_()
+    for name in filter(is_ring, state):
+        state[name].normal_()
     action, noise = torch.tensor([1]), torch.rand(1, *imagination.noise_shape)
     return lambda: imagination.step(state, action, noise)
 
@@ -122,7 +124,8 @@ def temporal_parts(model: Teco, frames: int) -> dict[str, Callable[[], object]]:
     cfg = model.cfg
     sequence = torch.randn(1, frames, cfg.tokens, cfg.temporal.dim)
     state = model.temporal.begin(1, sequence)
-    state["cache"].normal_()
+    for name in filter(is_ring, state):
+        state[name].normal_()
     state["index"] += frames - 1
     return {
         "cached": lambda: model.temporal.step(sequence[:, -1], state),

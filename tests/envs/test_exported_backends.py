@@ -9,6 +9,7 @@ from test_teco_vector_rows import assert_row_0_is_exact
 
 from worldmodel_env.envs.teco_env import TecoEnv
 from worldmodel_env.envs.teco_vector import TecoVectorEnv
+from worldmodel_env.models.mixers.state import is_ring
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -68,5 +69,6 @@ def test_they_agree_with_torch(nano_world, backend):
         env.step(t % 3)
         ours, theirs = env.get_state(), torch.get_state()
         equal.append((ours["codes"] == theirs["codes"]).mean())
-        np.testing.assert_allclose(ours["cache"], theirs["cache"], atol=1e-4)
+        for name in filter(is_ring, theirs):
+            np.testing.assert_allclose(ours[name], theirs[name], atol=1e-4)
     assert np.mean(equal) >= 0.999

@@ -212,8 +212,8 @@ def test_foreign_states_are_refused():
     env.reset(seed=0)
     state = env.get_state()
     cases = [
-        ("'cache' is float32 \\(2, ", {"cache": state["cache"][:2]}),
-        ("'cache' holds values that are not finite", {"cache": state["cache"] * np.nan}),
+        ("'keys_0' is float32 \\(2, ", {"keys_0": state["keys_0"][:2]}),
+        ("'values_0' holds values that are not finite", {"values_0": state["values_0"] * np.nan}),
         ("'codes' has values from 64 to 64, expected 0 to 63", {"codes": state["codes"] * 0 + 64}),
         ("'start' has values from 12 to 12, expected -1 to 11", {"start": state["start"] * 0 + 12}),
         ("'key' has values from -1", {"key": state["key"] * 0 - 1}),

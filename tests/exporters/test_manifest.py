@@ -8,29 +8,32 @@ import pytest
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export import manifest
 from worldmodel_env.imagination.export.manifest import MANIFEST, Export, Options
+from worldmodel_env.models.mixers.state import ring_names
 from worldmodel_env.models.sampling import Sampling
 
 
 def test_it_names_inputs_and_outputs(made, nano):
     teco = nano.config.teco
-    cache = ["batch", teco.temporal.layers, 2, teco.temporal.heads, teco.temporal.window, 4, 16]
+    ring = ["batch", teco.temporal.heads, teco.temporal.window, 4, 16]
+    rings = [name for layer in range(teco.temporal.layers) for name in ring_names(layer)]
     step = made.manifest["graphs"]["step"]
     assert step["inputs"] == [
-        {"name": "cache", "dtype": "float32", "shape": cache},
+        *({"name": name, "dtype": "float32", "shape": ring} for name in rings),
         {"name": "index", "dtype": "int64", "shape": ["batch"]},
         {"name": "latent", "dtype": "float32", "shape": ["batch", 16, 4, 4]},
         {"name": "codes", "dtype": "int64", "shape": ["batch", 8, 8]},
         {"name": "action", "dtype": "int64", "shape": ["batch"]},
         {"name": "noise", "dtype": "float32", "shape": ["batch", 2, 2, 16]},
     ]
-    assert step["outputs"][:4] == [{**x, "name": f"next_{x['name']}"} for x in step["inputs"][:4]]
-    assert step["outputs"][4:] == [
+    state = [x for x in step["inputs"] if x["name"] not in ("action", "noise")]
+    assert step["outputs"][: len(state)] == [{**x, "name": f"next_{x['name']}"} for x in state]
+    assert step["outputs"][len(state) :] == [
         {"name": "frame", "dtype": "uint8", "shape": ["batch", 32, 32, 3]},
         {"name": "reward", "dtype": "float32", "shape": ["batch"]},
         {"name": "termination", "dtype": "float32", "shape": ["batch"]},
         {"name": "surprise", "dtype": "float32", "shape": ["batch"]},
     ]
-    assert made.state == ("cache", "index", "latent", "codes")
+    assert made.state == (*rings, "index", "latent", "codes")
     assert made.noise_shape("step") == (2, 2, 16)
     assert made.noise_shape("begin") is None
     assert set(made.manifest["graphs"]) == {"begin", "step", "observe", "encode", "decode"}

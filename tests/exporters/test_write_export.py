@@ -190,7 +190,7 @@ def test_one_size(nano, tmp_path, precision):
     assert "noise" not in {x["name"] for x in step["inputs"]}
     state = {x["name"]: x["dtype"] for x in step["inputs"]}
     formats = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-    assert state["cache"] == formats[precision]
+    assert state["keys_0"] == formats[precision]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from worldmodel_env.imagination.torch_backend import TorchBackend
 from worldmodel_env.imagination.world import World
+from worldmodel_env.models.mixers.state import ring_names
 from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer
 
 MEMORIES = ("gated_delta", "mamba2", "ttt_linear", "ttt_mlp")
@@ -76,7 +77,10 @@ def test_the_exported_world_imagines_the_same(memory, tmp_path):
 
     world = World.load(make_nano(memory=memory).save(tmp_path / "world"))
     export = write_export(world, tmp_path / "out", Options(world.config.sampling))
-    assert export.state == ("cache", "index", "memory", "latent", "codes")
+    rings = tuple(
+        name for layer in range(world.config.teco.temporal.layers) for name in ring_names(layer)
+    )
+    assert export.state == (*rings, "index", "memory", "latent", "codes")
     reference, keys = TorchBackend(world, precision="fp32"), torch.tensor([1, 2])
     for runtime in (
         OnnxRuntime(batch=2, threads=1),

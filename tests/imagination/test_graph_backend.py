@@ -10,6 +10,7 @@ from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.backend import open_backend
 from worldmodel_env.imagination.torch_backend import TorchBackend
 from worldmodel_env.imagination.world import World
+from worldmodel_env.models.mixers.state import is_ring
 
 ROWS = 4
 WINDOW = 6
@@ -75,7 +76,8 @@ def test_it_agrees_with_torch(world, backend, reference):
             k: (v.shape, v.dtype) for k, v in want.items()
         }
         assert torch.equal(got["index"], want["index"])
-        torch.testing.assert_close(got["cache"], want["cache"], atol=1e-4 if exact else 0.1, rtol=0)
+        for name in filter(is_ring, want):
+            torch.testing.assert_close(got[name], want[name], atol=1e-4 if exact else 0.1, rtol=0)
         same = (got["codes"] == want["codes"]).flatten(1)
         equal.append(same.float().mean())
         for row in same.all(1).nonzero()[:, 0]:
@@ -108,7 +110,8 @@ def test_the_other_functions_agree_with_torch(world, backend, reference):
     frames, action = random_frames(1), np.array([0, 1, 2, 0])
     after, wanted = (b.observe(expected, frames, action) for b in (backend, reference))
     assert (after["codes"] == wanted["codes"]).float().mean() >= share
-    torch.testing.assert_close(after["cache"], wanted["cache"], atol=0.1, rtol=0)
+    for name in filter(is_ring, wanted):
+        torch.testing.assert_close(after[name], wanted[name], atol=0.1, rtol=0)
 
 
 def test_a_row_is_bit_exact_whatever_its_neighbours(world, backend):

@@ -90,5 +90,5 @@ def test_in_bfloat16_the_memory_stays_float32(folder):
     state = backend.begin(world.starts[:2])
     for t in range(3):
         state, _ = backend.step(state, np.array([t, 2 - t]), torch.arange(2))
-    assert (state["cache"].dtype, state["memory"].dtype) == (torch.bfloat16, torch.float32)
+    assert (state["keys_0"].dtype, state["memory"].dtype) == (torch.bfloat16, torch.float32)
     assert state["memory"].isfinite().all()

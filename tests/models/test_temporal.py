@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from worldmodel_env.models.mixers.state import is_ring
 from worldmodel_env.models.positions import rotate, sinusoids
 from worldmodel_env.models.temporal import State, TemporalConfig, TemporalTransformer
 
@@ -64,7 +65,8 @@ def test_what_an_old_row_left_in_the_ring_is_not_seen(positions: str) -> None:
     model, x = build(positions), frames()
     state = model.begin(2, x)
     clean, _ = model.step(x[:, 0], state)
-    rubbish, _ = model.step(x[:, 0], {**state, "cache": torch.full_like(state["cache"], 1e3)})
+    full = {name: torch.full_like(state[name], 1e3) for name in filter(is_ring, state)}
+    rubbish, _ = model.step(x[:, 0], {**state, **full})
     assert torch.equal(clean, rubbish)
 
 
@@ -120,11 +122,13 @@ def test_absolute_positions_do() -> None:
 def test_the_cache_does_not_grow_and_step_leaves_its_input_alone() -> None:
     model, x = build("window"), frames()
     state = model.begin(2, x)
-    assert state["cache"].shape == (2, LAYERS, 2, 2, WINDOW, TOKENS, 8)
-    assert set(state) == {"cache", "index"}
+    assert set(state) == {"keys_0", "values_0", "keys_1", "values_1", "index"}
+    assert state["keys_1"].shape == state["values_0"].shape == (2, 2, WINDOW, TOKENS, 8)
     before = {name: tensor.clone() for name, tensor in state.items()}
     _, after = model.step(x[:, 0], state)
-    assert after["cache"].shape == state["cache"].shape
+    assert {name: x.shape for name, x in after.items()} == {
+        name: x.shape for name, x in state.items()
+    }
     assert all(torch.equal(state[name], before[name]) for name in state)
 
 

@@ -106,7 +106,7 @@ def test_a_memory_reaches_beyond_the_window() -> None:
 @torch.no_grad()
 def test_without_a_memory_weights_and_states_are_named_as_before() -> None:
     model, x = build("window"), frames()
-    assert set(model.begin(1, x)) == {"cache", "index"}
+    assert set(model.begin(1, x)) == {"keys_0", "values_0", "keys_1", "values_1", "index"}
     assert not any("memory" in name for name in model.state_dict())
     extra = set(build("gated delta").state_dict()) - set(model.state_dict())
     assert all(".memory." in name for name in extra)
@@ -144,9 +144,10 @@ def test_configurations_that_mean_nothing_are_refused(fields: dict, message: str
 @pytest.mark.parametrize(
     ("theirs", "ours", "message"),
     [
-        ({"window": 3}, {}, "keeps 3 frames, but the model's window and sink are 4 frames"),
-        ({}, {"sink": 1}, "keeps 4 frames, but the model's window and sink are 5 frames"),
-        ({"layers": 1}, {}, r"cache is \(1, 2, 2, 4, 3, 8\), expected \(2, 2, 2, 4, 3, 8\)"),
+        ({"window": 3}, {}, "keys_0 are of 3 frames, but the model's window and sink are 4 frames"),
+        ({}, {"sink": 1}, "keys_0 are of 4 frames, but the model's window and sink are 5 frames"),
+        ({"layers": 1}, {}, "keeps keys_0, values_0, but the model has 2 layers"),
+        ({"heads": 4}, {}, r"keys_0 is \(4, 4, 3, 4\), expected \(2, 4, 3, 8\)"),
         ({}, {"memory": "mamba2"}, "has no memory, but the model's memory is 'mamba2'"),
         ({"memory": "mamba2"}, {}, "has a memory, but the model's memory is 'none'"),
         (

@@ -4,11 +4,11 @@
 and exports all call these; there is no other roll-out.
 
 State (batch first, fixed shapes; W sink and window, S tokens a frame, g latent grid):
-    cache   (B, layers, 2, heads, W, S, d)  ring of raw keys and values
-    index   (B,) int64                      frames the ring has been given
-    memory  (B, layers, heads, rows, d)     float32, only of models with a memory
-    latent  (B, e, g, g)                    what is new in the present frame
-    codes   (B, 2g, 2g) int64               VQ-GAN codes of the present frame
+    keys_0, values_0, ... of each layer  (B, heads, W, S, d)  rings, raw
+    index   (B,) int64                   frames the rings have been given
+    memory  (B, layers, heads, rows, d)  float32, only of models with a memory
+    latent  (B, e, g, g)                 what is new in the present frame
+    codes   (B, 2g, 2g) int64            VQ-GAN codes of the present frame
 
 A model with absolute positions that goes on past its window (`window.py`) keeps, of the last R
 frames, what it needs to read them again:

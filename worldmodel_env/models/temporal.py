@@ -14,7 +14,15 @@ from torch import Tensor, nn
 
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.mixers.memory import Memory
-from worldmodel_env.models.mixers.state import State, check_cache, check_memory, check_tokens
+from worldmodel_env.models.mixers.state import (
+    Ring,
+    State,
+    check_memory,
+    check_rings,
+    check_tokens,
+    ring_names,
+    rings,
+)
 from worldmodel_env.models.mixers.window import Window
 from worldmodel_env.models.positions import sinusoids
 
@@ -197,14 +205,16 @@ class TemporalTransformer(nn.Module):
         """The state before the first frame, zeros on the device and in the dtype of `like`.
 
         Returns:
-            cache: (B, L, 2, heads, sink + window, S, d), raw keys and values of each layer; the
-                sink's frames, then a ring.
+            keys_0, values_0, ...: (B, heads, sink + window, S, d), raw, of each layer; the sink's
+                frames, then a ring.
             index: (B,) int64, how many frames each row has seen.
             memory: (B, L, heads, rows, d) float32 whatever the dtype; absent without a memory.
         """
-        cache = like.new_zeros(batch, *self._cache_shape)
-        index = torch.zeros(batch, dtype=torch.int64, device=like.device)
-        state = {"cache": cache, "index": index}
+        state = {
+            name: like.new_zeros(batch, *self._ring_shape)
+            for layer in range(self.cfg.layers) for name in ring_names(layer)
+        }  # fmt: skip
+        state["index"] = torch.zeros(batch, dtype=torch.int64, device=like.device)
         if shape := self._memory_shape:
             state["memory"] = like.new_zeros(batch, *shape, dtype=torch.float32)
         return state
@@ -240,27 +250,25 @@ class TemporalTransformer(nn.Module):
         return y[:, 0], state
 
     def _after(
-        self, x: Tensor, time: Tensor, state: State, attend: Callable[..., tuple[Tensor, Tensor]]
+        self, x: Tensor, time: Tensor, state: State, attend: Callable[..., tuple[Tensor, Ring]]
     ) -> tuple[Tensor, State]:
         check_tokens(x, self.tokens)
-        check_cache(state, self._cache_shape)
+        check_rings(state, self.cfg.layers, self._ring_shape)
         check_memory(state, self.cfg.memory, self._memory_shape)
         index = state["index"]
-        caches: dict[int, Tensor] = {}
+        following: State = {}
 
-        def mixed(layer: int, old: Tensor) -> Mix:
+        def mixed(layer: int, old: Ring) -> Mix:
             def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-                y, caches[layer] = attend(q, k, v, old, index)
+                y, ring = attend(q, k, v, old, index)
+                following.update(zip(ring_names(layer), ring, strict=True))
                 return y
 
             return mix
 
-        mixes = [mixed(layer, old) for layer, old in enumerate(state["cache"].unbind(1))]
+        mixes = [mixed(layer, old) for layer, old in enumerate(rings(state, self.cfg.layers))]
         y, memory = self._through(self._embed(x, time).flatten(1, 2), mixes, state.get("memory"))
-        following = {
-            "cache": torch.stack([caches[layer] for layer in range(self.cfg.layers)], 1),
-            "index": index + x.shape[1],
-        }
+        following["index"] = index + x.shape[1]
         if memory is not None:
             following["memory"] = memory
         return self.head(y).view(x.shape), following
@@ -288,10 +296,9 @@ class TemporalTransformer(nn.Module):
         return x + sinusoids(flat, self.cfg.dim).to(x.dtype)
 
     @property
-    def _cache_shape(self) -> tuple[int, ...]:
+    def _ring_shape(self) -> tuple[int, ...]:
         cfg = self.cfg
-        width = cfg.dim // cfg.heads
-        return (cfg.layers, 2, cfg.heads, self.window.slots, self.tokens, width)
+        return (cfg.heads, self.window.slots, self.tokens, cfg.dim // cfg.heads)
 
     @property
     def _memory_shape(self) -> tuple[int, ...] | None:

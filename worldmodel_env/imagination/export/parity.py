@@ -15,6 +15,7 @@ from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export.graphs import NEXT, Functions, Graph
 from worldmodel_env.imagination.export.manifest import Export, Options
 from worldmodel_env.imagination.onnxruntime_backend import OnnxRuntime
+from worldmodel_env.models.mixers.state import is_ring
 
 BATCHES = (1, 2, 5)
 STEPS = 6
@@ -68,8 +69,9 @@ def _calls(functions: Functions, batch: int) -> Iterator[tuple[Graph, dict[str, 
     began = _model(graphs["begin"], random["begin"])
     state = {name: began[NEXT + name] for name in functions.state}
     window = graphs["step"].model.teco.cfg.temporal.window
-    # A cache as full as after any number of steps: nearly, just, and long ago.
-    state["cache"] = torch.from_numpy(rng.standard_normal(state["cache"].shape)).to(state["cache"])
+    # Rings as full as after any number of steps: nearly, just, and long ago.
+    for name in filter(is_ring, state):
+        state[name] = torch.from_numpy(rng.standard_normal(state[name].shape)).to(state[name])
     near = torch.tensor([window - 3, 1, window - 1, 0, 2])
     laps = torch.tensor([0, 0, 1, 1, 7])
     if graphs["step"].model.bounded:
@@ -123,7 +125,7 @@ class _Tally:
             rows = same.all(1)
         for name, expected in want.items():
             result = got[name]
-            if name == NEXT + "cache":
+            if is_ring(name.removeprefix(NEXT)):
                 self.cache = max(self.cache, float((expected.float() - result.float()).abs().max()))
             elif name != codes:
                 kind = "latent" if name.startswith(NEXT) else "shown"

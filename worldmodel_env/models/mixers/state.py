@@ -6,7 +6,29 @@ from torch import Tensor
 from worldmodel_env.errors import InputError
 
 State = dict[str, Tensor]
-"""`cache`, `index` and, with a memory, `memory`: see `TemporalTransformer.begin`."""
+"""Keys and values of each layer, `index`, perhaps `memory`: see `TemporalTransformer.begin`."""
+
+Ring = tuple[Tensor, Tensor]
+"""A layer's raw keys and values, each (B, heads, sink + window, S, d)."""
+
+
+def ring_names(layer: int) -> tuple[str, str]:
+    """What a state calls a layer's keys and values.
+
+    Tensors of their own, since cutting one that holds all layers, and joining it again, took a
+    fifth of the time of a batch of exported steps.
+    """
+    return f"keys_{layer}", f"values_{layer}"
+
+
+def is_ring(name: str) -> bool:
+    """Whether a state's tensor holds keys or values."""
+    return name.startswith(("keys_", "values_"))
+
+
+def rings(state: State, layers: int) -> list[Ring]:
+    """Keys and values of each layer."""
+    return [(state[keys], state[values]) for keys, values in map(ring_names, range(layers))]
 
 
 def check_tokens(x: Tensor, tokens: int) -> None:
@@ -19,20 +41,26 @@ def check_tokens(x: Tensor, tokens: int) -> None:
         )
 
 
-def check_cache(state: State, expected: tuple[int, ...]) -> None:
-    """InputError unless a row of the cache is `expected`: (L, 2, heads, frames, S, d)."""
-    found = tuple(state["cache"].shape[1:])
-    if found == expected:
-        return
-    if len(found) == len(expected) and found[3] != expected[3]:
+def check_rings(state: State, layers: int, expected: tuple[int, ...]) -> None:
+    """InputError unless there are as many, a row being `expected`: (heads, frames, S, d)."""
+    kept = sorted(filter(is_ring, state))
+    if kept != sorted(name for layer in range(layers) for name in ring_names(layer)):
         raise InputError(
-            f"the state's cache keeps {found[3]} frames, but the model's window and sink are "
-            f"{expected[3]} frames; begin a state with this model."
+            f"the state keeps {', '.join(kept) or 'no keys and values'}, but the model has "
+            f"{layers} layers; begin a state with this model."
         )
-    raise InputError(
-        f"a row of the state's cache is {found}, expected {expected}; begin a state with this "
-        "model."
-    )
+    for name in kept:
+        found = tuple(state[name].shape[1:])
+        if len(found) == len(expected) and found[1] != expected[1]:
+            raise InputError(
+                f"the state's {name} are of {found[1]} frames, but the model's window and sink are "
+                f"{expected[1]} frames; begin a state with this model."
+            )
+        if found != expected:
+            raise InputError(
+                f"a row of the state's {name} is {found}, expected {expected}; begin a state with "
+                "this model."
+            )
 
 
 def check_memory(state: State, rule: str, expected: tuple[int, ...] | None) -> None:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from worldmodel_env.models.mixers.state import Ring
 from worldmodel_env.models.positions import rotate
 
 NEVER = 1 << 40
@@ -50,46 +51,51 @@ class Window:
         return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]))
 
     def chunk(
-        self, q: Tensor, k: Tensor, v: Tensor, cache: Tensor, index: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """T frames after those in the cache.
+        self, q: Tensor, k: Tensor, v: Tensor, ring: Ring, index: Tensor
+    ) -> tuple[Tensor, Ring]:
+        """T frames after those in the ring.
 
         Args:
             q: (B, heads, T*S, d), as `k` and `v`.
             k: keys.
             v: values.
-            cache: (B, 2, heads, slots, S, d), raw keys and values.
-            index: (B,) int64, frames that the cache has been given.
+            ring: keys and values so far.
+            index: (B,) int64, frames that the ring has been given.
 
         Returns:
-            Weighted values (B, heads, T*S, d) and the next cache.
+            Weighted values (B, heads, T*S, d) and the next ring.
         """
-        new = torch.stack([k, v], 1).unflatten(3, (-1, self.tokens))  # (B, 2, heads, T, S, d)
-        frames = new.shape[3]
+        frames = q.shape[2] // self.tokens
         held = self.held(index)
         kept = torch.where(held >= 0, held - index[:, None], NEVER)
         here = self._frames(q).expand(q.shape[0], -1)
         there = torch.cat([kept.repeat_interleave(self.tokens, 1), here], 1)
-        old_k, old_v = cache.to(k.dtype).flatten(3, 4).unbind(1)
+        old_k, old_v = (old.to(k.dtype).flatten(2, 3) for old in ring)
         y = self._attend(
             q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), here, there, index[:, None]
         )
         source = self.held(index + frames) - index[:, None]  # below 0: not of this chunk
-        place = source.clamp_min(0)[:, None, None, :, None, None].expand_as(cache)
-        written = (source >= 0)[:, None, None, :, None, None]
-        return y, torch.where(written, new.to(cache.dtype).gather(3, place), cache)
+        place = source.clamp_min(0)[:, None, :, None, None].expand_as(ring[0])
+        written = (source >= 0)[:, None, :, None, None]
+
+        def follow(old: Tensor, new: Tensor) -> Tensor:
+            new = new.unflatten(2, (-1, self.tokens)).to(old.dtype)
+            return torch.where(written, new.gather(2, place), old)
+
+        return y, (follow(ring[0], k), follow(ring[1], v))
 
     def step(
-        self, q: Tensor, k: Tensor, v: Tensor, cache: Tensor, index: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, q: Tensor, k: Tensor, v: Tensor, ring: Ring, index: Tensor
+    ) -> tuple[Tensor, Ring]:
         """One frame: `chunk` for T = 1, with fewer operations and those that export everywhere."""
         b, s = index.shape[0], self.tokens  # len() would fix it in exported graphs
         held = self.held(index + 1)  # the new frame takes the place of one that nobody sees
         age = index[:, None] - held
         here = (age == 0)[:, None, :, None, None]  # (B, 1, slots, 1, 1)
-        keys = torch.where(here, k[:, :, None], cache[:, 0])
-        values = torch.where(here, v[:, :, None], cache[:, 1])
-        following = torch.stack([keys, values], 1)
+        keys = torch.where(here, k[:, :, None], ring[0])
+        values = torch.where(here, v[:, :, None], ring[1])
+        ring = keys, values
+        keys, values = keys.flatten(2, 3), values.flatten(2, 3)
         newest = self.frames - 1
         if self.relative:
             if self.sink:
@@ -98,12 +104,12 @@ class Window:
             # Counted from the oldest frame in the window.
             position = (newest - age)[:, None, :, None].expand(b, 1, self.slots, s)
             q = rotate(q, torch.full((s,), newest, device=q.device))
-            keys = rotate(keys, position)
+            keys = rotate(keys, position.flatten(2))
         mask = (held >= 0)[:, None, None, :, None].expand(b, 1, 1, self.slots, s).flatten(3)
-        y = F.scaled_dot_product_attention(
-            q, keys.flatten(2, 3), values.flatten(2, 3), attn_mask=mask
-        )
-        return y, following
+        # Spelled out: exported, torch's own attention scales and transposes all keys first.
+        scores = (q * q.shape[-1] ** -0.5) @ keys.transpose(2, 3)
+        weight = scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
+        return weight.to(values.dtype) @ values, ring
 
     def held(self, index: Tensor) -> Tensor:
         """Number of the frame in each slot after `index` (B,) frames; below 0: none. (B, slots)."""
