@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)  ## imagine in the shipped world, then record, train, evaluate and imagine at small scale
 	$(BIN)/worldmodel demo --out demo
 
-test: $(INSTALLED) lint  ## the fast suite
-	$(BIN)/python -m pytest -m "not slow"
+test: $(INSTALLED) lint  ## the fast suite, in two processes
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 nightly: $(INSTALLED) lint  ## the fast suite and the slow one, every command in the docs among it, with coverage
 	$(BIN)/python -m pytest --cov
