@@ -72,12 +72,15 @@ def test_it_agrees_with_torch(world, backend, reference):
         action = rng.integers(0, 3, ROWS)
         want, shown = reference.step(state, action, keys)
         got, imagined = backend.step(state, action, keys)
+        half = backend.name == "openvino" and not exact
         assert {k: (v.shape, v.dtype) for k, v in got.items()} == {
-            k: (v.shape, v.dtype) for k, v in want.items()
+            k: (v.shape, torch.bfloat16 if half and is_ring(k) else v.dtype)
+            for k, v in want.items()
         }
         assert torch.equal(got["index"], want["index"])
         for name in filter(is_ring, want):
-            torch.testing.assert_close(got[name], want[name], atol=1e-4 if exact else 0.1, rtol=0)
+            near = {"atol": 1e-4 if exact else 0.1, "rtol": 0}
+            torch.testing.assert_close(got[name].float(), want[name], **near)
         same = (got["codes"] == want["codes"]).flatten(1)
         equal.append(same.float().mean())
         for row in same.all(1).nonzero()[:, 0]:
@@ -111,7 +114,7 @@ def test_the_other_functions_agree_with_torch(world, backend, reference):
     after, wanted = (b.observe(expected, frames, action) for b in (backend, reference))
     assert (after["codes"] == wanted["codes"]).float().mean() >= share
     for name in filter(is_ring, wanted):
-        torch.testing.assert_close(after[name], wanted[name], atol=0.1, rtol=0)
+        torch.testing.assert_close(after[name].float(), wanted[name], atol=0.1, rtol=0)
 
 
 def test_a_row_is_bit_exact_whatever_its_neighbours(world, backend):

@@ -50,7 +50,8 @@ class Runtime(Protocol):
 class GraphBackend:
     """A world's step as exported graphs; it holds no state of a roll-out.
 
-    States have the format of the export's weights, whatever the runtime computes in.
+    States have the format of the export's weights, whatever the runtime computes in; but the rings
+    of one that multiplies in bfloat16 may be kept so.
 
     Attributes:
         name: the runtime's.

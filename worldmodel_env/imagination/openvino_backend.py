@@ -6,11 +6,14 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from worldmodel_env.errors import InputError
+from worldmodel_env.imagination.export.graphs import NEXT
 from worldmodel_env.imagination.export.manifest import AGAIN, Export
+from worldmodel_env.models.mixers.state import is_ring
 from worldmodel_env.precision import Precision
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
@@ -18,17 +21,25 @@ HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 @dataclass(frozen=True)
 class _Compiled:
-    """A request of a compiled graph, which holds the tensors of one call at a time."""
+    """A request of a compiled graph, which holds the tensors of one call at a time.
+
+    Attributes:
+        request: OpenVINO's.
+        outputs: names, in its order.
+        halved: names of inputs and outputs that are bfloat16.
+    """
 
     request: Any
     outputs: tuple[str, ...]
+    halved: frozenset[str]
     lock: Lock = field(default_factory=Lock)
 
 
 class OpenVino:
     """Graphs compiled by OpenVINO; see `Runtime` for the attributes.
 
-    Files, inputs and outputs are float32 whatever the precision.
+    Files, inputs and outputs are float32; in bf16 the rings are bfloat16, to which OpenVINO rounds
+    keys and values in any case. Half the bytes to move make 16 worlds a sixth faster.
     """
 
     name = "openvino"
@@ -67,19 +78,66 @@ class OpenVino:
             model = _core().read_model(str(file))
             # Kernels for any number of rows take nearly twice as long.
             model.reshape({x["name"]: [self.batch, *x["shape"][1:]] for x in described["inputs"]})
-            compiled = _core().compile_model(model, "CPU", self._settings)
+            halved = self._halved(described)
+            compiled = _core().compile_model(_with_halved(model, halved), "CPU", self._settings)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise InputError(f"OpenVINO cannot load {file} ({reason}); {AGAIN}.") from None
         outputs = tuple(x["name"] for x in described["outputs"])
-        return _Compiled(compiled.create_infer_request(), outputs)
+        return _Compiled(compiled.create_infer_request(), outputs, halved)
 
     def run(self, loaded: _Compiled, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Outputs by name."""
-        given = {name: tensor.numpy() for name, tensor in inputs.items()}
+        given = {
+            name: _bfloat16(tensor) if name in loaded.halved else tensor.numpy()
+            for name, tensor in inputs.items()
+        }
         with loaded.lock:
             results = loaded.request.infer(given, share_inputs=True)
-            return {name: torch.from_numpy(results[i]) for i, name in enumerate(loaded.outputs)}
+            return {
+                name: _torch(results[i], bfloat16=name in loaded.halved)
+                for i, name in enumerate(loaded.outputs)
+            }
+
+    def _halved(self, described: Mapping[str, Any]) -> frozenset[str]:
+        """Names of a graph's tensors that are passed in bfloat16."""
+        if self.precision != "bf16":
+            return frozenset()
+        tensors = described["inputs"] + described["outputs"]
+        return frozenset(
+            x["name"]
+            for x in tensors
+            if is_ring(x["name"].removeprefix(NEXT)) and x["dtype"] == "float32"
+        )
+
+
+def _with_halved(model: Any, names: frozenset[str]) -> Any:
+    """The model with these inputs and outputs in bfloat16."""
+    if not names:
+        return model
+    import openvino
+    from openvino.preprocess import PrePostProcessor
+
+    edited = PrePostProcessor(model)
+    for ports, edit in ((model.inputs, edited.input), (model.outputs, edited.output)):
+        for name in names.intersection(port.any_name for port in ports):
+            edit(name).tensor().set_element_type(openvino.Type.bf16)
+    return edited.build()
+
+
+def _bfloat16(tensor: Tensor) -> Any:
+    """OpenVINO's view of a tensor, for numpy has no such numbers."""
+    import openvino
+
+    bits = tensor.to(torch.bfloat16).view(torch.int16).numpy()
+    return openvino.Tensor(bits, openvino.Shape(tensor.shape), openvino.Type.bf16)
+
+
+def _torch(array: Any, *, bfloat16: bool) -> Tensor:
+    """A result; OpenVINO calls bfloat16 numpy's float16."""
+    if not bfloat16:
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
 
 
 @cache
