@@ -32,7 +32,7 @@ LAGS = (4, 16, 32, 64, 128, 192, 256)
 HELD, MARK = 4, 32
 """Frames with the same mark, and its width."""
 CANDIDATES = 24
-STAGES = ((33, 16, 3000), (129, 8, 300), (FRAMES, 4, 300))
+STAGES = ((33, 16, 600), (129, 8, 200), (FRAMES, 4, 300))
 """Frames of a walk, walks a step, steps."""
 PEAK = 3e-3
 WALKS = 48
