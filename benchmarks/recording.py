@@ -1,15 +1,17 @@
 """Speed of recording and of reading back: `python -m benchmarks.recording`.
 
 Records SimMaze-v0 with everything (simulator, engine, compression, writing) kept on one core, then
-with two workers on two cores, reads random clips, and opens a set of 2,000 episodes. Then each
-other simulator that runs here, on one core and on two. Prints a table and writes JSON.
+with two workers on two cores, in turn, so that a slow minute of the machine meets both; reads
+random clips, and opens a set of 2,000 episodes. Then each other simulator that runs here, likewise.
+Speeds and their ratios are medians over the rounds. Prints a table and writes JSON.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ SIMULATORS: dict[str, dict[str, Any]] = {
     "gym:CartPole-v1": {},
 }
 EPISODES = 12
-"""Of each of those, per worker; the first is not counted."""
+"""Of each of those, per worker and round; the first is not counted."""
 POLICY = "explore=0.8,sloppy=0.1,out-and-back=0.1"
 
 
@@ -85,6 +87,11 @@ def simulator_speeds(root: Path, simulator: str, kwargs: dict[str, Any], steps: 
     return speeds
 
 
+def times_as_fast(speeds: Iterable[Sequence[float]]) -> float:
+    """Median over the rounds of two workers' speed over one's; rounds are (one's, two's)."""
+    return float(np.median([two / one for one, two in speeds]))
+
+
 def available_cores() -> list[int]:
     """The cores that this process may use."""
     return sorted(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0))
@@ -121,6 +128,7 @@ def seconds_to_open(root: Path, like: Episode, episodes: int) -> tuple[float, fl
 
 def main(
     episodes: int = 60,
+    rounds: int = 3,
     opened: int = 2000,
     steps: int = 300,
     out: Path = Path("benchmarks/results/recording.json"),
@@ -129,6 +137,7 @@ def main(
 
     Args:
         episodes: recorded per measurement, 301 frames each.
+        rounds: of one worker and two in turn.
         opened: episodes in the set that is opened.
         steps: in an episode of the other simulators.
         out: where the JSON goes.
@@ -137,38 +146,47 @@ def main(
     results: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for workers in range(1, 1 + min(2, len(available))):
-            name = f"recording, {workers} core{'s and workers' * (workers > 1)}"
+        counts = range(1, 1 + min(2, len(available)))
+        speeds: dict[int, list[tuple[float, float]]] = {workers: [] for workers in counts}
+        for turn, workers in product(range(rounds), counts):
             with cores(available[:workers]):
-                speed, cpu_speed = recording_speed(root / str(workers), workers * episodes, workers)
-            results[f"{name}, frames/s"] = speed
-            results[f"{name}, frames/CPU-s"] = cpu_speed
-        dataset = TrajectoryDataset.open(root / "1")
+                target = root / f"{workers}-{turn}"
+                speeds[workers].append(recording_speed(target, workers * episodes, workers))
+        for workers, found in speeds.items():
+            name = f"recording, {workers} core{'s and workers' * (workers > 1)}"
+            results[f"{name}, frames/s"], results[f"{name}, frames/CPU-s"] = np.median(found, 0)
+        if len(counts) > 1:
+            results["recording, 2 workers over 1"] = times_as_fast(
+                (one[0], two[0]) for one, two in zip(speeds[1], speeds[2], strict=True)
+            )
+        dataset = TrajectoryDataset.open(root / "1-0")
         size = sum(ref.path.stat().st_size for ref in dataset.episodes())
         frames = sum(ref.total_steps + 1 for ref in dataset.episodes())
         results["bytes per frame of 12288"] = size / frames
         like = dataset.read(dataset.episodes()[0])
         for length in (16, 64, 301):
             results[f"clips of {length}, single files, frames/CPU-s"] = clip_frames_per_cpu_second(
-                root / "1", length
+                root / "1-0", length
             )
-        pack(root / "1")
+        pack(root / "1-0")
         for length in (16, 64, 301):
             results[f"clips of {length}, shards, frames/CPU-s"] = clip_frames_per_cpu_second(
-                root / "1", length
+                root / "1-0", length
             )
         scanned, cached = seconds_to_open(root / "many", like, opened)
         results[f"opening {opened} episodes, caches stale, s"] = scanned
         results[f"opening {opened} episodes, s"] = cached
         for simulator, kwargs in SIMULATORS.items():
+            target = root / simulator
             try:
-                speeds = simulator_speeds(root / simulator, simulator, kwargs, steps)
+                turns = [simulator_speeds(target / str(t), simulator, kwargs, steps)
+                         for t in range(rounds)]  # fmt: skip
             except InputError as error:
                 print(f"{simulator} is left out: {error}")
                 continue
-            results[f"{simulator}, 1 core, frames/s"] = speeds[0]
-            if len(speeds) > 1:
-                results[f"{simulator}, 2 workers over 1"] = speeds[1] / speeds[0]
+            results[f"{simulator}, 1 core, frames/s"] = float(np.median(turns, 0)[0])
+            if len(counts) > 1:
+                results[f"{simulator}, 2 workers over 1"] = times_as_fast(turns)
     report(results, out, cores=len(available))
 
 
