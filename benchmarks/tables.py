@@ -132,7 +132,7 @@ def data_table() -> list[str]:
     rows = {
         "recorded by one worker, simulator and compression included, frames/s":
             "recording, 1 core, frames/s",
-        "by two workers on two cores, frames/s": "recording, 2 cores and workers, frames/s",
+        "by two workers on two cores, times as many": "recording, 2 workers over 1",
         "bytes a frame, of 12,288": "bytes per frame of 12288",
         "random clips of 16 frames, frames a CPU second": "clips of 16, single files, frames/CPU-s",
         "random clips of 64 frames, frames a CPU second": "clips of 64, single files, frames/CPU-s",
