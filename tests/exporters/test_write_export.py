@@ -196,7 +196,7 @@ def test_one_size(nano, tmp_path, precision):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["multi", "box"])
 @pytest.mark.parametrize(
-    "sampling", [Sampling(3, order="random", revisions=1), Sampling(4, top_k=3)]
+    "sampling", [Sampling(3, order="random", revisions=1), Sampling(4, share=0.5, top_k=3)]
 )
 def test_other_actions_and_samplings(tmp_path, kind, sampling):
     from nano import make_nano
@@ -205,4 +205,4 @@ def test_other_actions_and_samplings(tmp_path, kind, sampling):
 
     world = World.load(make_nano(kind).save(tmp_path / "world"))
     export = write_export(world, tmp_path / "out", Options(sampling))
-    assert export.noise_shape("step") == (sampling.passes, 2, 16)
+    assert export.noise_shape("step") == (sampling.passes + sampling.sparing, 2, 16)

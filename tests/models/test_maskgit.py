@@ -239,6 +239,9 @@ def test_top_k_leaves_the_least_likely_out_and_keeps_the_proportions() -> None:
         ({"order": "best"}, "order"),
         ({"revisions": -1}, "revisions"),
         ({"steps": 0, "revisions": 1}, "revisions"),
+        ({"share": 0}, "share is 0"),
+        ({"share": 1.5}, "share is 1.5"),
+        ({"share": "half"}, "share is .half"),
         ({"top_k": -5}, "top_k"),
     ],
 )

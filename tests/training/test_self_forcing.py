@@ -147,14 +147,15 @@ def test_the_command_distils_the_prior_alone(
         [
             "train", "selfforcing", "--begin-with", str(nano_world), "--data", str(toy_set),
             "--out", str(tmp_path), "--preset", "nano", "--steps", "2", "--distil", "1",
-            "--precision", "fp32", "--name", "quick", "--average", "0",
+            "--sampling-share", "0.5", "--precision", "fp32", "--name", "quick", "--average", "0",
         ]
     )  # fmt: skip
     old, new = World.load(nano_world), World.load(tmp_path / "world")
     assert changed(old, tmp_path) == {"prior"}
     assert (old.config.sampling.steps, new.config.sampling.steps) == (2, 1)
+    assert (old.config.sampling.share, new.config.sampling.share) == (1.0, 0.5)
     assert new.name == "quick"
-    assert new.imagination().noise_shape[0] == 1
+    assert new.imagination().noise_shape[0] == 2  # a pass, and whether it is used
 
 
 def with_sampling(**sampling: Any) -> World:

@@ -107,6 +107,7 @@ def train_teco(
     rest_rate: float = 1.0,
     begin_with: str | None = None,
     sampling_steps: int | None = None,
+    sampling_share: float = 1.0,
     name: str | None = None,
     skip_corrupt: bool = False,
 ) -> None:
@@ -144,6 +145,8 @@ def train_teco(
             window and sink may be others; a memory that it lacks is new if `memory` names it.
         sampling_steps: passes of the prior by which the finished world draws a frame; 0 decodes
             without asking it, which small budgets may need. 4 if not given.
+        sampling_share: of the frames for which the finished world asks it; the others are decoded
+            without, which keeps more of what was seen.
         name: the world's name; the preset's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
@@ -158,7 +161,8 @@ def train_teco(
     from worldmodel_env.training.finish import save_world
     from worldmodel_env.training.teco import train_teco as train
 
-    sampling = Sampling() if sampling_steps is None else Sampling(steps=sampling_steps)
+    passes = Sampling().steps if sampling_steps is None else sampling_steps
+    sampling = Sampling(steps=passes, share=sampling_share)
     chosen = load_preset(preset)
     training = chosen.teco_training
     if learning_rate is not None:
@@ -226,6 +230,8 @@ def train_selfforcing(
     threads: int | None = None,
     learning_rate: float | None = None,
     average: float | None = None,
+    sampling_steps: int | None = None,
+    sampling_share: float | None = None,
     name: str | None = None,
     skip_corrupt: bool = False,
 ) -> None:
@@ -257,6 +263,9 @@ def train_selfforcing(
         learning_rate: the peak, instead of an eighth of the preset's.
         average: decay of the exponential mean of the weights that becomes the world; 0.99 if not
             given, 0 keeps none.
+        sampling_steps: passes of the prior by which the finished world draws a frame; those it is
+            trained with if not given.
+        sampling_share: of the frames for which the finished world asks its prior; likewise.
         name: the new world's name; the old one's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
@@ -294,12 +303,17 @@ def train_selfforcing(
         skip_corrupt=skip_corrupt,
     )
     print(f"world model: {path}")
+    sampling = replace(recipe.sampling(world), refill=world.config.sampling.refill)
+    if sampling_steps is not None:
+        sampling = replace(sampling, steps=sampling_steps)
+    if sampling_share is not None:
+        sampling = replace(sampling, share=sampling_share)
     folder = save_world(
         out,
         data,
         name=name or world.name,
         preset=preset,
-        sampling=replace(recipe.sampling(world), refill=world.config.sampling.refill),
+        sampling=sampling,
         stage=STAGE,
         skip_corrupt=skip_corrupt,
     )

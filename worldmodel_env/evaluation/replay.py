@@ -1,7 +1,7 @@
 """Evaluate a world on held-out episodes with replayed actions: `worldmodel evaluate`."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def evaluate_world(
         "data": TrajectoryDataset.open(data).data_hash(split),
         "split": split,
         "context": context,
-        "sampling": {"steps": model.sampling.steps, "temperature": model.sampling.temperature},
+        "sampling": asdict(model.sampling),
         "seed": seed,
     }
     result = Evaluation(report, psnr(target, mixed).mean(0), protocol)

@@ -53,7 +53,8 @@ class Guess:
     """What a step makes of its noise, before it is shown.
 
     Attributes:
-        z_codes: (B, g, g) int64 drawn from the prior; None if it is not asked.
+        z_codes: (B, g, g) int64 drawn from the prior, also where `Sampling.share` does not let
+            them be used; None if it is not asked.
         logits: (B, 2g, 2g, K) float32 of the frame's codes.
         outcome: reward and termination.
     """
@@ -90,7 +91,10 @@ class Imagination(nn.Module):
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
-        """Shape of `step`'s noise without the batch: (passes, 2, g*g)."""
+        """Shape of `step`'s noise without the batch: (passes, 2, g*g).
+
+        One more than passes where z is drawn for a share of the frames: whether for this one.
+        """
         return self._noise_shape(self.sampling)
 
     @property
@@ -101,12 +105,12 @@ class Imagination(nn.Module):
     @property
     def _first_sampling(self) -> Sampling:
         # Nothing precedes a first frame: without z it would always be the same.
-        steps = self.sampling.steps
-        return self.sampling if steps else replace(self.sampling, steps=8, temperature=1.0)
+        always = replace(self.sampling, share=1.0)
+        return always if always.steps else replace(always, steps=8, temperature=1.0)
 
     def _noise_shape(self, sampling: Sampling) -> tuple[int, ...]:
         passes = self.teco.prior.passes(sampling) if sampling.steps else 1
-        return (passes, 2, self.teco.cfg.grid**2)
+        return (passes + sampling.sparing, 2, self.teco.cfg.grid**2)
 
     def begin(self, codes: Tensor) -> State:
         """The state after an episode's first frame.
@@ -196,8 +200,13 @@ class Imagination(nn.Module):
         teco = self.teco
         if not sampling.steps:
             return teco.empty_z(h), None
+        if not sampling.sparing:
+            codes = teco.prior.sample(h, noise, sampling)
+            return teco.codebook.embed(codes), codes
+        noise, chance = noise[:, :-1], noise[:, -1:, 0, 0]
         codes = teco.prior.sample(h, noise, sampling)
-        return teco.codebook.embed(codes), codes
+        chosen = (chance < sampling.share)[..., None, None]
+        return torch.where(chosen, teco.codebook.embed(codes), teco.empty_z(h)), codes
 
     def _latent(self, previous: Tensor, current: Tensor) -> Tensor:
         teco = self.teco

@@ -27,6 +27,9 @@ class Sampling:
             groups of equal size (draft-and-revise).
         revisions: rounds after the draft in which every code is drawn once more, in `steps` random
             groups, given all the others.
+        share: of the frames, chosen by chance, that are decoded with a drawn z; the others with z
+            unknown. Drawn frames differ from the recorded ones from the first on; without any, a
+            long roll-out loses its details one by one and ends before a plain wall.
         top_k: draws only from this many likeliest codes; 0 from all.
         refill: frames that are read again when the window of a model with absolute positions is
             full; with 0 the roll-out stops there. Other models slide and need none.
@@ -36,6 +39,7 @@ class Sampling:
     temperature: float = 1.0
     order: Order = "confidence"
     revisions: int = 0
+    share: float = 1.0
     top_k: int = 0
     refill: int = 0
 
@@ -48,12 +52,22 @@ class Sampling:
         heat = self.temperature
         if not (isinstance(heat, int | float) and math.isfinite(heat) and heat >= 0):
             raise InputError(f"sampling.temperature is {heat!r}; give a number, 0 or more.")
+        if not (isinstance(self.share, int | float) and 0 < self.share <= 1):
+            raise InputError(
+                f"sampling.share is {self.share!r}; give a share above 0 and up to 1, or steps=0 "
+                "to draw no frame's z."
+            )
         if self.order not in (known := get_args(Order)):
             raise InputError(f"sampling.order is {self.order!r}; use one of {', '.join(known)}.")
         if self.revisions and not self.steps:
             raise InputError(
                 f"sampling.revisions is {self.revisions} with 0 steps; give steps, 1 or more."
             )
+
+    @property
+    def sparing(self) -> bool:
+        """Whether the prior's draw is used in some frames only."""
+        return self.steps > 0 and self.share < 1
 
     @property
     def passes(self) -> int:
