@@ -3,7 +3,9 @@
 The walker walks on and on, in the dream and, for comparison, through episodes of the simulator.
 Frames are judged in stretches of an episode's length: how sharp they are, how many different codes
 they use, how much they change from one to the next. What the simulator's episodes show, from the
-lowest to the highest, is the data's range; noise and frozen pictures lie outside.
+lowest to the highest, is the data's range; noise and frozen pictures lie outside. How fast a step is,
+changes over half an hour with whatever else the machine does: so at the end the old episode and a
+new one are stepped in turn.
 """
 
 import time
@@ -22,6 +24,8 @@ from worldmodel_env.models.codebook import perplexity
 
 STRETCH = 300
 TENTHS = 10
+TURNS = 15
+"""Of the old episode and a new one, 100 steps each."""
 
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.int64]]
 
@@ -110,5 +114,23 @@ def roll_out(how: dict[str, Any], steps: int, episodes: int) -> dict[str, float]
         results |= {f"roll-out: {name}, tenth {i + 1}": m for i, m in enumerate(medians)}
         inside = sum(low <= median <= high for median in medians)
         results[f"roll-out: tenths with {name} in the data's range"] = float(inside)
+    results["roll-out: CPU time of a frame, over that of a new episode"] = age_costs(env, how)
     env.close()
     return results
+
+
+def age_costs(old: gymnasium.Env, how: dict[str, Any]) -> float:
+    """CPU time of a step of an old episode over that of a new one, median of turns side by side."""
+    new = gymnasium.make("TecoMaze-v0", max_episode_steps=-1, **how)
+    new.reset(seed=0)
+
+    def seconds(env: gymnasium.Env) -> float:
+        began = time.process_time()
+        for step in range(100):
+            env.step(step % 3)
+        return time.process_time() - began
+
+    seconds(old), seconds(new)
+    ratio = float(np.median([seconds(old) / seconds(new) for _ in range(TURNS)]))
+    new.close()
+    return ratio

@@ -168,8 +168,9 @@ def environment_table() -> list[str]:
         f"First frame: {found['first frame, torch imported, s']:.1f} s after `make` where torch is "
         f"imported, {found['first frame, cold, s']:.1f} s in a new process. Of "
         f"{found['roll-out: steps']:,.0f} steps in one episode the last tenth took "
-        f"{found['roll-out: CPU ms a frame, last tenth over first']:.2f} times the CPU time of the "
-        f"first, and {found['roll-out: memory, last tenth over first']:.3f} times its memory. "
+        f"{found['roll-out: memory, last tenth over first']:.3f} times the memory of the first; "
+        "stepped in turn with a new episode at the end, it took "
+        f"{found['roll-out: CPU time of a frame, over that of a new episode']:.2f} times its time. "
         "Frames were as sharp, as varied and moved as much as recordings do in "
         f"{tenths[0]:.0f}, {tenths[1]:.0f} and {tenths[2]:.0f} tenths. One core, default backend "
         f"with the world exported; processor: {machine}.",
