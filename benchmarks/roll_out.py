@@ -3,9 +3,9 @@
 The walker walks on and on, in the dream and, for comparison, through episodes of the simulator.
 Frames are judged in stretches of an episode's length: how sharp they are, how many different codes
 they use, how much they change from one to the next. What the simulator's episodes show, from the
-lowest to the highest, is the data's range; noise and frozen pictures lie outside. How fast a step is,
-changes over half an hour with whatever else the machine does: so at the end the old episode and a
-new one are stepped in turn.
+lowest to the highest, is the data's range; noise and frozen pictures lie outside. How fast a step
+is changes over half an hour with whatever else the machine does, so at the end the old episode and
+a new one are stepped in turn.
 """
 
 import time
