@@ -165,15 +165,16 @@ def environment_table() -> list[str]:
     tenths = [found[f"roll-out: tenths with {look} in the data's range"] for look in looks]
     return [
         *lines, "",
-        f"First frame: {found['first frame, torch imported, s']:.1f} s after `make` where torch is "
-        f"imported, {found['first frame, cold, s']:.1f} s in a new process. Of "
+        f"First frame, with all cores: {found['first frame, torch imported, s']:.1f} s after "
+        f"`make` where torch is imported, {found['first frame, cold, s']:.1f} s in a new process. "
+        "All else on one core. Of "
         f"{found['roll-out: steps']:,.0f} steps in one episode the last tenth took "
         f"{found['roll-out: memory, last tenth over first']:.3f} times the memory of the first; "
         "stepped in turn with a new episode at the end, it took "
         f"{found['roll-out: CPU time of a frame, over that of a new episode']:.2f} times its time. "
         "Frames were as sharp, as varied and moved as much as recordings do in "
-        f"{tenths[0]:.0f}, {tenths[1]:.0f} and {tenths[2]:.0f} tenths. One core, default backend "
-        f"with the world exported; processor: {machine}.",
+        f"{tenths[0]:.0f}, {tenths[1]:.0f} and {tenths[2]:.0f} tenths. Default backend with the "
+        f"world exported; processor: {machine}.",
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The backend over a world's exported graphs, whatever runs them."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -78,7 +79,10 @@ class GraphBackend:
         self._world = world
         self._export = export
         self._runtime = runtime
-        self._loaded = {graph: runtime.load(export, graph) for graph in NEEDED}
+        # Side by side where there is more than one core: nearly all of the wait for a first frame.
+        with ThreadPoolExecutor(len(NEEDED) if self.device.type == "cpu" else 1) as pool:
+            found = pool.map(lambda graph: runtime.load(export, graph), NEEDED)
+            self._loaded = dict(zip(NEEDED, found, strict=True))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "GraphBackend":
         # Environments are copied to plan ahead; what runs them need not be.
