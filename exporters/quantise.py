@@ -12,7 +12,7 @@ from typing import Literal
 
 import tyro
 
-from exporters.drift import LIMITS, Drift, Walks, measure, within_limits
+from exporters.drift import Drift, Walks, limits, measure, within_limits
 from exporters.int8 import METHODS
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export.manifest import Export
@@ -58,10 +58,11 @@ def quantise(
             METHODS[method](source.file(name), made.file(name))
         backend = GraphBackend(loaded, made, OnnxRuntime(batch=rows, threads=1))
         drift = measure(reference, backend, walks)
-        if not within_limits(drift, "int8"):
+        least = limits("int8", source.sampling)
+        if not within_limits(drift, least):
             raise InputError(
                 f"method {method!r} strays too far from the model ({_summary(drift)}; needed "
-                f"{LIMITS['int8']}); nothing was written: stay with fp32."
+                f"{least}); nothing was written: stay with fp32."
             )
         made.manifest["parity"] = {"codes": drift.forced.codes.mean(), "cache": drift.cache}
         write_manifest(made)

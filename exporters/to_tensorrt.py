@@ -16,7 +16,7 @@ from typing import Any
 
 import tyro
 
-from exporters.drift import LIMITS, Walks, measure, within_limits
+from exporters.drift import Walks, limits, measure, within_limits
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.export.engines import (
     NOT_RUN,
@@ -113,11 +113,12 @@ def run_here(world: World, engines: Export) -> dict[str, Any] | str:
     reference = TorchBackend(world, precision="fp32", sampling=engines.sampling)
     walks = Walks.random(world, steps=STEPS, worlds=usual, seed=0)
     drift = measure(reference, backend, walks)
-    if not within_limits(drift, engines.precision):
+    least = limits(engines.precision, engines.sampling)
+    if not within_limits(drift, least):
         raise InputError(
             f"the {engines.precision} engines stray too far from the model (codes equal "
             f"{drift.forced.codes.mean():.4f}, {drift.forced.psnr.mean():.1f} dB, needed "
-            f"{LIMITS[engines.precision]}); nothing was written: build with --precision fp32."
+            f"{least}); nothing was written: build with --precision fp32."
         )
     rows = sorted({least, usual, most})
     return {

@@ -16,7 +16,7 @@ onnx = pytest.importorskip("onnx")
 @pytest.fixture
 def lenient(monkeypatch):
     """The codes of an untrained world are nearly equally likely, and flip at the least error."""
-    monkeypatch.setitem(drift.LIMITS, "int8", (0.2, 5.0, 0.0))
+    monkeypatch.setattr(drift, "DRAWN", (0.2, 5.0, 0.0))
 
 
 def weights_by_module(file):
@@ -70,7 +70,7 @@ def test_it_is_judged_and_written(made, nano_world, nano, tmp_path, lenient, met
 
 
 def test_it_is_not_written_if_it_strays(made, nano_world, tmp_path, monkeypatch):
-    monkeypatch.setitem(drift.LIMITS, "int8", (1.0, 99.0, 1.0))
+    monkeypatch.setattr(drift, "DRAWN", (1.0, 99.0, 1.0))
     with pytest.raises(InputError, match=r"'weights' strays too far .*nothing was written"):
         quantise(made.folder, tmp_path / "out", str(nano_world), frames=3, worlds=2)
     assert list((tmp_path / "out").iterdir()) == []

@@ -10,9 +10,10 @@ import torch
 from nano import SPACES, make_nano
 
 from exporters import drift, verify
-from exporters.drift import Walks, measure, within_limits
+from exporters.drift import Walks, limits, measure, within_limits
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.torch_backend import TorchBackend
+from worldmodel_env.models.sampling import Sampling
 
 WORLDS, STEPS = 2, 12
 
@@ -39,7 +40,7 @@ def test_nothing_drifts_from_itself(world, walks, reference):
         assert (curves.codes == 1).all()
         assert (curves.psnr == 100).all()
     assert result.cache == result.reward == result.termination == 0
-    assert all(within_limits(result, name) for name in drift.LIMITS)
+    assert all(within_limits(result, least) for least in drift.LIMITS.values())
 
 
 def test_small_errors_grow(world, walks, reference):
@@ -55,7 +56,14 @@ def test_small_errors_grow(world, walks, reference):
     assert 0.5 < result.forced.codes.mean() < 1
     assert result.free.codes[-4:].mean() < result.forced.codes.mean()
     assert result.cache > 0
-    assert not within_limits(result, "fp32")
+    assert not within_limits(result, drift.LIMITS["fp32"])
+
+
+def test_limits_are_those_of_the_kinds_of_frames():
+    assert limits("bf16", Sampling(steps=0)) == drift.LIMITS["bf16"]
+    assert limits("bf16", Sampling(steps=2)) == drift.DRAWN
+    assert limits("bf16", Sampling(steps=2, share=0.5)) == (0.785, 28.5, 0.15)
+    assert limits("fp32", Sampling(steps=2)) == drift.LIMITS["fp32"]
 
 
 @pytest.mark.parametrize("kind", SPACES)

@@ -65,9 +65,14 @@ class Sampling:
             )
 
     @property
+    def drawn(self) -> float:
+        """The share of frames whose z is drawn: 0 if the prior is not asked."""
+        return self.share if self.steps else 0.0
+
+    @property
     def sparing(self) -> bool:
         """Whether the prior's draw is used in some frames only."""
-        return self.steps > 0 and self.share < 1
+        return 0 < self.drawn < 1
 
     @property
     def passes(self) -> int:
