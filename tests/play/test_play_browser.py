@@ -12,6 +12,17 @@ from page_server import MakeSession, Serving, served
 from worldmodel_env.play.simulator import Simulator
 
 OPEN = "document.getElementById('link').dataset.state === 'open' && errors.length === 0"
+BESIDE = (
+    "document.body.classList.contains('compared') && truth.getBoundingClientRect().right"
+    " <= document.querySelector('.panel').getBoundingClientRect().left"
+)
+LATE = """
+window.WebSocket = class extends WebSocket {
+  set onmessage(hear) {
+    this.addEventListener("message", (message) => setTimeout(() => hear(message), 300));
+  }
+};
+"""
 PIXELS = """(() => {
   const canvas = document.getElementById('%s');
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -187,6 +198,15 @@ def test_the_simulator_is_beside_on_request(
     assert plain.run(
         "simulator.hidden && map.hidden && !document.getElementById('map-none').hidden"
     )
+
+
+def test_two_views_fit_when_the_server_is_slow(
+    browser: chromium.Browser, compared: Serving
+) -> None:
+    page = visit(browser, compared)
+    page.call("Page.addScriptToEvaluateOnNewDocument", source=LATE)
+    page.run("location.reload()")  # the window has its size before the page knows of two views
+    page.wait(BESIDE)
 
 
 @pytest.mark.parametrize("dark", [True, False])

@@ -68,6 +68,7 @@ function greet(header) {
     hands = new Hands(header.controls, $("pad"), pressed, shortcut);
     hands.listen();
   }
+  layout(); // two views need another size than one, and the window's may never change
 }
 
 function showSettings({ steps, temperature, watching }) {
