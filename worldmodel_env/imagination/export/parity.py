@@ -24,7 +24,7 @@ LIMITS = {"fp32": (0.999, 2e-4), "fp16": (0.97, 5e-2), "bf16": (0.99, 2e-2)}
 files copies in float32 are compared (`widen.py`), whose constants alone are rounded."""
 
 DRAWN = 0.6
-"""The smallest share where z is drawn in less than fp32, for rounding turns some draws."""
+"""The smallest share of codes where z is drawn in less than fp32: rounding turns some draws."""
 
 
 def check_parity(export: Export, functions: Functions, options: Options) -> dict[str, float]:
@@ -46,15 +46,15 @@ def check_parity(export: Export, functions: Functions, options: Options) -> dict
             tally.add(_model(graph, inputs), runtime.run(loaded[graph.name], inputs))
     measured = tally.result()
     share, difference = LIMITS[options.precision]
-    if options.precision != "fp32":
-        share += options.sampling.drawn * (DRAWN - share)
-    shares = [value for name, value in measured.items() if name != "cache"]
-    if not (min(shares) >= share and measured["cache"] <= difference):
+    drawn = 0.0 if options.precision == "fp32" else options.sampling.drawn
+    least = dict.fromkeys(measured, share) | {"codes": (1 - drawn) * share + drawn * DRAWN}
+    shares = [value >= least[name] for name, value in measured.items() if name != "cache"]
+    if not (all(shares) and measured["cache"] <= difference):
         numbers = ", ".join(f"{name} {value:.5g}" for name, value in measured.items())
         raise InputError(
             f"the {options.precision} export differs from the model ({numbers}; needed: shares of "
-            f"{share:.3f}, a cache within {difference}); nothing was written: export fp32, or "
-            "report this."
+            f"{share}, of codes {least['codes']:.3f}, a cache within {difference}); "
+            "nothing was written: export fp32, or report this."
         )
     return measured
 
