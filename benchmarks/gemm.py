@@ -5,8 +5,9 @@ is not installed.
 """
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from worldmodel_env.imagination.export.graphs import Functions, Graph
+from worldmodel_env.imagination.export.graphs import Functions
+from worldmodel_env.imagination.step import Imagination
 from worldmodel_env.imagination.world import World
 
 Shape = tuple[int, int, int]
@@ -26,37 +28,48 @@ WORK = 5e7
 
 
 class Gemms:
-    """The matrix products of one step, by shape; convolutions as the products they are.
+    """The matrix products of a mean step, by shape; convolutions as the products they are.
+
+    The prior's are needed in the share of steps in which any row draws z.
 
     Attributes:
         flops: of all of the step's products, attention and codebooks included.
-        shapes: how often each shape occurs, among the layers with weights.
+        shapes: how often each shape occurs in a step, among the layers with weights.
     """
 
     def __init__(self, world: World, batch: int) -> None:
-        graph = Functions.of(world.imagination(), batch).graphs["step"]
-        self.shapes: Counter[Shape] = Counter()
+        sampling = world.config.sampling
+        drawn = 1 - (1 - sampling.drawn) ** batch
+        self.flops = 0.0
+        self.shapes: defaultdict[Shape, float] = defaultdict(float)
+        self._add(world.imagination(), batch, drawn)
+        self._add(world.imagination(replace(sampling, steps=0, revisions=0)), batch, 1 - drawn)
+
+    def _add(self, model: Imagination, batch: int, share: float) -> None:
+        """Count the products of a step that is made in this share of steps."""
+        graph = Functions.of(model, batch).graphs["step"]
+
+        def count(module: nn.Module, _: Any, output: Tensor) -> None:
+            assert isinstance(module.weight, Tensor)
+            columns = module.weight.shape[0]
+            self.shapes[output.numel() // columns, module.weight[0].numel(), columns] += share
+
         hooks = [
-            module.register_forward_hook(self._count)
+            module.register_forward_hook(count)
             for module in graph.modules()
             if isinstance(module, nn.Linear | nn.Conv2d)
         ]
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            _call(graph)
+            graph(*graph.inputs.values())
         for hook in hooks:
             hook.remove()
-        self.flops = counter.get_total_flops()
+        self.flops += share * counter.get_total_flops()
 
     def seconds(self, rate: Callable[[Shape], float]) -> float:
         """What the step would take if all products ran at the rates of their shapes."""
         counted = sum(2 * m * k * n * count for (m, k, n), count in self.shapes.items())
         time = sum(2 * m * k * n * c / rate((m, k, n)) for (m, k, n), c in self.shapes.items())
         return time * self.flops / counted
-
-    def _count(self, module: nn.Module, _: Any, output: Tensor) -> None:
-        assert isinstance(module.weight, Tensor)
-        columns = module.weight.shape[0]
-        self.shapes[output.numel() // columns, module.weight[0].numel(), columns] += 1
 
 
 def rate(shape: Shape, precision: str, repeats: int = 7) -> float:
@@ -102,7 +115,3 @@ def _runner(m: int, k: int, n: int, weights: int, precision: str) -> Callable[[]
     request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
     request.set_input_tensor(openvino.Tensor(left, shared_memory=True))
     return lambda: (request.infer(), left)  # which keeps the input alive
-
-
-def _call(graph: Graph) -> None:
-    graph(*graph.inputs.values())

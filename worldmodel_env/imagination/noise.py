@@ -21,7 +21,8 @@ def uniform(key: Tensor, step: Tensor, count: int) -> Tensor:
     Returns:
         (B, count) float32.
     """
-    row = _mix(_mix(key & _MASK) ^ _mix((key >> 32) + 0x632BE5AB) ^ (step & _MASK))
+    high = (key >> 32) + 0x632BE5AB & _MASK
+    row = _mix(_mix(key & _MASK) ^ _mix(high) ^ (step & _MASK))
     position = torch.arange(count, device=key.device)
     bits = _mix(_mix(row[:, None] ^ (position * 0x9E3779B1 & _MASK)))
     # 23 bits and a half: never 0 or 1, exact in float32.
@@ -29,9 +30,7 @@ def uniform(key: Tensor, step: Tensor, count: int) -> Tensor:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """A 32-bit finaliser in int64 arithmetic (products wrap; their low 32 bits are exact)."""
-    x = (x & _MASK) ^ ((x & _MASK) >> 16)
-    x = (x * 0x21F0AAAD) & _MASK
-    x = x ^ (x >> 15)
-    x = (x * 0x735A2D97) & _MASK
+    """A finaliser of 32 bits in int64 arithmetic (products wrap; their low 32 bits are exact)."""
+    x = (x ^ (x >> 16)) * 0x21F0AAAD & _MASK
+    x = (x ^ (x >> 15)) * 0x735A2D97 & _MASK
     return x ^ (x >> 15)

@@ -169,7 +169,8 @@ class Imagination(nn.Module):
         h_local, skip = teco.predict(h, state["codes"], vector)
         z, z_codes = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
-        codes = logits.argmax(-1)
+        # The largest of a column, as in `Codebook.nearest`.
+        codes = logits.flatten(0, 2).T.argmax(0).view_as(state["codes"])
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
         guess = Guess(z_codes, logits, teco.outcome(h, latent))
         return _next(state, past, latent, codes, action), guess
@@ -203,10 +204,11 @@ class Imagination(nn.Module):
         if not sampling.sparing:
             codes = teco.prior.sample(h, noise, sampling)
             return teco.codebook.embed(codes), codes
-        noise, chance = noise[:, :-1], noise[:, -1:, 0, 0]
-        codes = teco.prior.sample(h, noise, sampling)
-        chosen = (chance < sampling.share)[..., None, None]
-        return torch.where(chosen, teco.codebook.embed(codes), teco.empty_z(h)), codes
+        noise, chance = noise[:, :-1], noise[:, -1, 0, 0]
+        chosen = (chance < sampling.share)[:, None, None]
+        codes = teco.prior.sample(h, noise, sampling, chosen.any())
+        z = teco.codebook.embed(codes.where(chosen, 0))
+        return torch.where(chosen[:, None], z, teco.empty_z(h)), codes
 
     def _latent(self, previous: Tensor, current: Tensor) -> Tensor:
         teco = self.teco
@@ -247,8 +249,10 @@ def _imagined(frame: Tensor, guess: Guess) -> Imagined:
 
 
 def _entropy(logits: Tensor) -> Tensor:
-    """(..., K) -> (...), nats; with a single exponential, which a step notices."""
-    centred = logits - logits.amax(-1, keepdim=True)
+    """(..., K) -> (...), nats; as one matrix and with one exponential, which a step notices."""
+    flat = logits.flatten(0, -2)
+    centred = flat - flat.amax(-1, keepdim=True)
     weight = centred.exp()
     total = weight.sum(-1)
-    return total.log() - (weight * centred).sum(-1) / total
+    entropy = total.log() - (weight * centred).sum(-1) / total
+    return entropy.view(logits.shape[:-1])

@@ -48,13 +48,16 @@ class Autoregressive(CodeTransformer):
         """Forward passes of `sample`: one per code, whatever the sampling."""
         return self.grid**2
 
-    def sample(self, h: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+    def sample(
+        self, h: Tensor, uniform: Tensor, sampling: Sampling, wanted: Tensor | None = None
+    ) -> Tensor:
         """Draw a frame's codes one after another.
 
         Args:
             h: (B, e, g, g).
             uniform: (B, g*g, 2, g*g) numbers in (0, 1), of which each pass uses one.
             sampling: its temperature and top_k.
+            wanted: () bool; where it is false an exported graph draws nothing.
 
         Returns:
             (B, g, g) int64.
@@ -68,4 +71,5 @@ class Autoregressive(CodeTransformer):
             drawn, _ = draw(logits, noise[:, None], sampling)
             return torch.where(places == place, drawn, codes)
 
-        return repeat(codes.shape[1], draw_next, codes).view(-1, self.grid, self.grid)
+        codes = repeat(codes.shape[1], draw_next, codes, wanted)
+        return codes.view(-1, self.grid, self.grid)

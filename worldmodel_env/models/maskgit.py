@@ -55,7 +55,9 @@ class Maskgit(CodeTransformer):
         """Forward passes of `sample`."""
         return sampling.passes
 
-    def sample(self, h: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
+    def sample(
+        self, h: Tensor, uniform: Tensor, sampling: Sampling, wanted: Tensor | None = None
+    ) -> Tensor:
         """Draw a frame's codes: a draft, then revisions.
 
         Args:
@@ -63,18 +65,19 @@ class Maskgit(CodeTransformer):
             uniform: (B, passes, 2, g*g) numbers in (0, 1): one draws the code by inverse CDF, one
                 decides the order.
             sampling: steps, of 1 or more, and how.
+            wanted: () bool; where it is false an exported graph draws nothing.
 
         Returns:
-            (B, g, g) int64.
+            (B, g, g) int64; `n_codes` where nothing was drawn.
         """
         codes = torch.full((h.shape[0], self.grid**2), self.n_codes, device=h.device)
         rounds = uniform.split(sampling.steps, 1)
         if sampling.order == "confidence":
-            codes = self._surest_first(codes, h, rounds[0], sampling)
+            codes = self._surest_first(codes, h, rounds[0], sampling, wanted)
         else:
-            codes = self._by_groups(codes, h, rounds[0], sampling)
+            codes = self._by_groups(codes, h, rounds[0], sampling, wanted)
         for noise in rounds[1:]:
-            codes = self._by_groups(codes, h, noise, sampling)
+            codes = self._by_groups(codes, h, noise, sampling, wanted)
         return codes.view(-1, self.grid, self.grid)
 
     def log_prob(self, codes: Tensor, h: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
@@ -110,7 +113,9 @@ class Maskgit(CodeTransformer):
             known = known | now
         return total
 
-    def _surest_first(self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling) -> Tensor:
+    def _surest_first(
+        self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling, wanted: Tensor | None
+    ) -> Tensor:
         """Fill masked codes, most confident first; the cosine schedule says how many a pass."""
         chances, keeps = _pace(codes.shape[1], how, h.device)
 
@@ -122,9 +127,11 @@ class Maskgit(CodeTransformer):
             rank = ranks(confidence.masked_fill(known, math.inf))
             return torch.where(known, codes, torch.where(rank < at(keeps, step), drawn, codes))
 
-        return repeat(how.steps, fill, codes)
+        return repeat(how.steps, fill, codes, wanted)
 
-    def _by_groups(self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling) -> Tensor:
+    def _by_groups(
+        self, codes: Tensor, h: Tensor, uniform: Tensor, how: Sampling, wanted: Tensor | None
+    ) -> Tensor:
         """Draw every code once, in a random partition into `steps` groups, given all the others."""
         group = _groups(uniform, how)
 
@@ -134,7 +141,7 @@ class Maskgit(CodeTransformer):
             drawn, _ = draw(logits, at(uniform, step, 1)[:, 0], how)
             return torch.where(now, drawn, codes)
 
-        return repeat(how.steps, draw_group, codes)
+        return repeat(how.steps, draw_group, codes, wanted)
 
     def _look(self, codes: Tensor, h: Tensor) -> Tensor:
         return self(codes.view(-1, self.grid, self.grid), h).float()

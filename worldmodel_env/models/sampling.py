@@ -104,17 +104,25 @@ def draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, T
     return codes, logprob.gather(-1, codes[..., None])[..., 0]
 
 
-def repeat(count: int, body: Callable[[Tensor, Tensor], Tensor], codes: Tensor) -> Tensor:
+def repeat(
+    count: int,
+    body: Callable[[Tensor, Tensor], Tensor],
+    codes: Tensor,
+    wanted: Tensor | None = None,
+) -> Tensor:
     """`codes = body(i, codes)` for the scalars i = 0 .. count - 1; one Loop in exported graphs.
 
     Unrolled, a graph of eight passes takes twice as long to export and to load, and steps slower.
+    The Loop makes no pass where the bool `wanted` is false, for then nobody looks at the codes;
+    without a graph asking would cost an accelerator more than the passes.
     """
     first = torch.zeros((), dtype=torch.int64, device=codes.device)
     if torch.compiler.is_exporting():
         from torch._higher_order_ops import while_loop
 
+        begin = first if wanted is None else torch.where(wanted, first, count)
         return while_loop(
-            lambda i, _: i < count, lambda i, codes: (i + 1, body(i, codes)), (first, codes)
+            lambda i, _: i < count, lambda i, codes: (i + 1, body(i, codes)), (begin, codes)
         )[1]
     for i in range(count):
         codes = body(first + i, codes)

@@ -214,11 +214,14 @@ class Decoder(nn.Module):
         x = self.low(self.input(torch.cat([h, z.to(h.dtype)], 1)))
         x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         x = self.high(x if skip is None else torch.cat([x, skip], 1))
-        x = self.norm(x.permute(0, 2, 3, 1))
+        x = x.permute(0, 2, 3, 1)
+        places = x.shape[:3]
+        # As one matrix: of tensors of more dimensions OpenVINO changes the layout time and again.
+        x = self.norm(x.flatten(0, 2))
         logits = self.out(x)
         if self.vector is not None:
             logits = logits + self.vector(x) @ code_vectors.T.to(x.dtype)
-        return logits
+        return logits.unflatten(0, places)
 
 
 class Teco(nn.Module):
