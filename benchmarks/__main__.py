@@ -27,8 +27,9 @@ TRAINED = {
     ],
     "baselines": [
         "worldmodel_env.cli", "benchmark", "--data", DATA, "--out", "runs/benchmark",
-        "--minutes", "30",
+        "--minutes", "10", "--revisit", "recordings/out-and-back",
     ],
+    "teco_variants": ["benchmarks.teco_variants", "--revisit", "recordings/out-and-back"],
     "agents": ["benchmarks.agents"],
     "long_horizon": ["benchmarks.long_horizon", "--data", DATA],
 }  # fmt: skip

@@ -10,6 +10,7 @@ import tyro
 from benchmarks import long_horizon_tables
 from benchmarks.recipes import PUBLISHED
 from benchmarks.runtime_tables import drift_table, int8_table, step_table
+from worldmodel_env.evaluation.benchmark_table import format_table
 from worldmodel_env.evaluation.benchmark_table import table as model_table
 
 RESULTS = Path("benchmarks/results")
@@ -51,6 +52,11 @@ def baselines_table() -> list[str]:
     columns = [0, *(i for i, name in enumerate(head) if name.startswith(metrics))]
     lines = ["| " + " | ".join(row[i] for i in columns) + " |" for row in (head, *rows)]
     return [lines[0], "|---|" + "---:|" * (len(columns) - 1), *lines[1:]]
+
+
+def contest_table(name: str) -> list[str]:
+    """All columns of what `worldmodel benchmark`, or a script in its form, found."""
+    return format_table(json.loads((RESULTS / f"{name}.json").read_text())).splitlines()
 
 
 def transfer_table() -> list[str]:
@@ -288,6 +294,10 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "docs/exporting.md": {"step": step_table, "drift": drift_table, "int8": int8_table},
     "docs/recipes.md": {"hours": recipe_table},
     "docs/results/long-horizon.md": long_horizon_tables.TABLES,
+    "docs/baselines.md": {
+        "contest": lambda: contest_table("baselines"),
+        "variants": lambda: contest_table("teco_variants"),
+    },
     "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }

@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from worldmodel_env.models.codebook import Codebook, perplexity
+from worldmodel_env.models.codebook import Codebook, largest, perplexity
 
 BOTH = pytest.mark.parametrize("l2", [True, False])
 
@@ -123,3 +123,15 @@ def test_usage_follows_the_codes() -> None:
 )
 def test_perplexity_counts_the_codes_in_use(codes: Tensor, expected: float) -> None:
     assert float(perplexity(codes, 8)) == pytest.approx(expected, rel=1e-5)
+
+
+class Largest(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return largest(x)
+
+
+def test_exported_graphs_find_the_first_of_the_largest():
+    x = torch.randint(5, (2, 3, 4, 7), generator=torch.Generator().manual_seed(0)).float()
+    program = torch.export.export(Largest(), (x,)).module()
+    assert torch.equal(program(x), x.argmax(-1))
+    assert torch.equal(largest(x), x.argmax(-1))

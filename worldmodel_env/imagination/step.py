@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from worldmodel_env.errors import InputError
+from worldmodel_env.models.codebook import largest
 from worldmodel_env.models.heads import Outcome
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.models.teco import NO_FRAME, Teco
@@ -169,8 +170,7 @@ class Imagination(nn.Module):
         h_local, skip = teco.predict(h, state["codes"], vector)
         z, z_codes = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
-        # The largest of a column, as in `Codebook.nearest`.
-        codes = logits.flatten(0, 2).T.argmax(0).view_as(state["codes"])
+        codes = largest(logits)
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
         guess = Guess(z_codes, logits, teco.outcome(h, latent))
         return _next(state, past, latent, codes, action), guess

@@ -92,10 +92,10 @@ def run_benchmark(wish: Wish, say: Callable[[str], None] = print) -> dict[str, A
     require_figures()
     require_tensorboard()
     entries, protocol = _entries(wish)
-    ground, about = _ground(wish)
+    ground, about = prepare(wish)
     entries = {name: fitted(entry, ground) for name, entry in entries.items()}
     plan = plan_steps(wish.out, wish.minutes, entries, ground, about, say)
-    examiner = _examiner(wish, ground, protocol)
+    examiner = make_examiner(wish, ground, protocol)
     content: dict[str, Any] = {
         "about": {**about, "scale": wish.scale, "minutes": wish.minutes},
         "protocol": examiner.about(),
@@ -167,7 +167,8 @@ def _entries(wish: Wish) -> tuple[dict[str, TecoEntry | BaselineEntry], Protocol
     return entries, suite.protocol
 
 
-def _ground(wish: Wish) -> tuple[Ground, dict[str, Any]]:
+def prepare(wish: Wish) -> tuple[Ground, dict[str, Any]]:
+    """What all models share, encoded, and what is said of it in benchmark.json."""
     dataset = TrajectoryDataset.open(wish.data)
     world = World.load(wish.world)
     check_frames(world.config.vqgan, dataset)
@@ -185,7 +186,9 @@ def _ground(wish: Wish) -> tuple[Ground, dict[str, Any]]:
     return Ground(dataset, tokenizer, codes, wish.compute), about
 
 
-def _examiner(wish: Wish, ground: Ground, protocol: Protocol) -> Examiner:
+def make_examiner(wish: Wish, ground: Ground, protocol: Protocol) -> Examiner:
+    """Who scores models on the recordings of a wish."""
+
     def ceiling(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         with torch.no_grad():
             codes = ground.tokenizer.encode(torch.from_numpy(frames).to(ground.place))
