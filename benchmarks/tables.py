@@ -51,12 +51,14 @@ def baselines_table() -> list[str]:
     (head, *rows) = model_table(content)
     columns = [0, *(i for i, name in enumerate(head) if name.startswith(metrics))]
     lines = ["| " + " | ".join(row[i] for i in columns) + " |" for row in (head, *rows)]
-    return [lines[0], "|---|" + "---:|" * (len(columns) - 1), *lines[1:]]
+    minutes = content["about"]["minutes"]
+    title = f"Models trained for {minutes:.0f} minutes each ([how](docs/baselines.md)):"
+    return [title, "", lines[0], "|---|" + "---:|" * (len(columns) - 1), *lines[1:]]
 
 
-def contest_table(name: str) -> list[str]:
-    """All columns of what `worldmodel benchmark`, or a script in its form, found."""
-    return format_table(json.loads((RESULTS / f"{name}.json").read_text())).splitlines()
+def contest_table() -> list[str]:
+    """All columns of what `worldmodel benchmark` found."""
+    return format_table(json.loads((RESULTS / "baselines.json").read_text())).splitlines()
 
 
 def transfer_table() -> list[str]:
@@ -294,10 +296,7 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "docs/exporting.md": {"step": step_table, "drift": drift_table, "int8": int8_table},
     "docs/recipes.md": {"hours": recipe_table},
     "docs/results/long-horizon.md": long_horizon_tables.TABLES,
-    "docs/baselines.md": {
-        "contest": lambda: contest_table("baselines"),
-        "variants": lambda: contest_table("teco_variants"),
-    },
+    "docs/baselines.md": {"contest": contest_table},
     "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }
