@@ -34,6 +34,7 @@ def make_nano(
     steps: int = 2,
     seed: int = 0,
     first_frame: bool = False,
+    endless: bool = False,
     **temporal: Any,
 ) -> World:
     """A world with random weights that hardly ever ends an episode.
@@ -45,6 +46,7 @@ def make_nano(
         steps: passes of the prior.
         seed: of weights and starts.
         first_frame: it can imagine one.
+        endless: it never ends an episode, for tests whose noise has no seed.
         **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
     preset = load_preset("nano")
@@ -63,6 +65,9 @@ def make_nano(
     last = teco.outcome_head.mlp[-1]
     last.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
     last.bias[-1] = -7.0
+    if endless:
+        last.weight[-1] = 0
+        last.bias[-1] = -100.0
     rng = np.random.default_rng(seed)
     grid = vqgan.grid
     return World(

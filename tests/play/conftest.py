@@ -6,9 +6,9 @@ from pathlib import Path
 import gymnasium
 import pytest
 import toy_env
+from nano import make_nano
 from page_server import MakeSession, Serving, served
 
-from worldmodel_env.imagination.world import World
 from worldmodel_env.play.album import Album
 from worldmodel_env.play.controls import controls_of
 from worldmodel_env.play.dreams import Dreams
@@ -18,8 +18,8 @@ from worldmodel_env.play.truth import Truth
 
 
 @pytest.fixture(scope="session")
-def dreams(nano_world: Path) -> Dreams:
-    return Dreams(World.load(nano_world))
+def dreams() -> Dreams:
+    return Dreams(make_nano(endless=True))
 
 
 @pytest.fixture(scope="session")

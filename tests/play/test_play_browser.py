@@ -206,7 +206,7 @@ def test_two_views_fit_when_the_server_is_slow(
     page = visit(browser, compared)
     page.call("Page.addScriptToEvaluateOnNewDocument", source=LATE)
     page.run("location.reload()")  # the window has its size before the page knows of two views
-    page.wait(BESIDE)
+    page.wait(f"document.readyState === 'complete' && {BESIDE}")
 
 
 @pytest.mark.parametrize("dark", [True, False])
