@@ -42,6 +42,11 @@ def quality_table(report: dict[str, Any]) -> list[str]:
     return lines
 
 
+def dmlab_table() -> list[str]:
+    """Quality of the shipped world `dmlab`."""
+    return quality_table(json.loads((RESULTS / "dmlab.json").read_text()))
+
+
 def baselines_table() -> list[str]:
     """TECO beside models of other families, from what `worldmodel benchmark` found."""
     content = measured("baselines")
@@ -56,9 +61,9 @@ def baselines_table() -> list[str]:
     return [title, "", lines[0], "|---|" + "---:|" * (len(columns) - 1), *lines[1:]]
 
 
-def contest_table() -> list[str]:
-    """All columns of what `worldmodel benchmark` found."""
-    return format_table(json.loads((RESULTS / "baselines.json").read_text())).splitlines()
+def contest_table(file: str) -> list[str]:
+    """All columns of what `worldmodel benchmark` or `benchmarks.teco_variants` found."""
+    return format_table(json.loads((RESULTS / f"{file}.json").read_text())).splitlines()
 
 
 def transfer_table() -> list[str]:
@@ -296,7 +301,10 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "docs/exporting.md": {"step": step_table, "drift": drift_table, "int8": int8_table},
     "docs/recipes.md": {"hours": recipe_table},
     "docs/results/long-horizon.md": long_horizon_tables.TABLES,
-    "docs/baselines.md": {"contest": contest_table},
+    "docs/baselines.md": {
+        "contest": lambda: contest_table("baselines"),
+        "variants": lambda: contest_table("teco_variants"),
+    },
     "docs/training-a-world.md": {"tokenizer": tokenizer_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }

@@ -30,16 +30,18 @@ def table(content: Mapping[str, Any]) -> list[list[str]]:
         for name, seeds in results.items()
     }
     metrics = list(dict.fromkeys(m for seeds in values.values() for v in seeds.values() for m in v))
-    rows = [["", *(_heading(m) for m in metrics), "steps", "parameters, M"]]
+    sizes = ["steps", "parameters, M"] if content["plan"] else []
+    rows = [["", *(_heading(m) for m in metrics), *sizes]]
     for name, seeds in values.items():
         plan = content["plan"].get(name)
-        told = ["", ""] if plan is None else [str(plan["steps"]), f"{plan['parameters'] / 1e6:.2f}"]
+        told = [""] * len(sizes)
+        if plan is not None:
+            told = [str(plan["steps"]), f"{plan['parameters'] / 1e6:.2f}"]
         cells = [_cell(m, [v.get(m) for v in seeds.values()]) for m in metrics]
         rows.append([name, *cells, *told])
     if ceiling:
-        rows.append(
-            [_CEILING, *(_cell(m, [ceiling[m]] if m in ceiling else []) for m in metrics), "", ""]
-        )
+        cells = [_cell(m, [ceiling[m]] if m in ceiling else []) for m in metrics]
+        rows.append([_CEILING, *cells, *[""] * len(sizes)])
     return rows
 
 
