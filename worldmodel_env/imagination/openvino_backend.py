@@ -94,7 +94,7 @@ class OpenVino:
         """Outputs by name."""
         given = [_given(inputs[name], name in loaded.halved) for name in loaded.inputs]
         with loaded.lock:
-            # One by one and by number: as a dict they cost half as much as all that Python does.
+            # One by one and by number: as a dict they are a quarter of what Python costs a step.
             for i, tensor in enumerate(given):
                 loaded.request.set_input_tensor(i, tensor)
             results = loaded.request.infer()
