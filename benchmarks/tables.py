@@ -305,7 +305,7 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
         "contest": lambda: contest_table("baselines"),
         "variants": lambda: contest_table("teco_variants"),
     },
-    "docs/training-a-world.md": {"tokenizer": tokenizer_table},
+    "docs/training-a-world.md": {"tokenizer": tokenizer_table, "dmlab": dmlab_table},
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }
 

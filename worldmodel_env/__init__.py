@@ -26,9 +26,10 @@ def _register(name: str, **kwargs: Any) -> None:
     )
 
 
-_register("TecoMaze-v0", world="maze", action_meanings=["turn left", "turn right", "forward"])
+_WALK = ["turn left", "turn right", "forward"]
+_register("TecoMaze-v0", world="maze", action_meanings=_WALK)
+_register("TecoDMLab-v0", world="dmlab", action_meanings=_WALK)
 # No world of these ships: `make` needs world=.
-_register("TecoDMLab-v0")
 _register("TecoMinecraft-v0")
 _register("TecoHabitat-v0")
 

@@ -46,6 +46,16 @@ def test_a_folder_holds_four_small_files_and_a_card(nano_world):
     assert "| training | none |" in card
 
 
+@pytest.mark.parametrize(
+    ("simulator", "expected"),
+    [("SimDMLab-v0", "TecoDMLab-v0"), ("SimMaze-v0", "TecoMaze-v0"), ("gym:Toy-v0", "TecoMaze-v0")],
+)
+def test_the_card_names_the_environment_of_its_simulator(simulator, expected, tmp_path):
+    world = replace(make_nano(), provenance={"simulators": [simulator]})
+    card = (world.save(tmp_path / "world") / "README.md").read_text()
+    assert f'gymnasium.make("{expected}", world="nano")' in card
+
+
 def test_imagination_leaves_random_numbers_alone(nano_world):
     torch.manual_seed(0)
     before = torch.random.get_rng_state()

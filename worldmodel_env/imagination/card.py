@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import gymnasium
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Markdown text of the card, from what `world.json` holds."""
@@ -15,7 +17,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         "```python",
         "import gymnasium, worldmodel_env",
         "",
-        f'env = gymnasium.make("TecoMaze-v0", world="{name}")',
+        f'env = gymnasium.make("{_environment(manifest["provenance"])}", world="{name}")',
         "```",
         "",
         f"Frames {config['vqgan']['resolution']} x {config['vqgan']['resolution']}, attention "
@@ -28,12 +30,22 @@ def model_card(manifest: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _environment(provenance: dict[str, Any]) -> str:
+    """The id that fits the simulator, whose actions it names; all are the same environment."""
+    for simulator in provenance.get("simulators", ()):
+        imagined = simulator.replace("Sim", "Teco", 1)
+        if imagined in gymnasium.registry:
+            return imagined
+    return "TecoMaze-v0"
+
+
 def _rows(values: dict[str, Any], prefix: str = "") -> list[str]:
     rows = []
     for key, value in values.items():
+        name = prefix + key.replace("_", " ")
         if isinstance(value, dict):
-            rows += _rows(value, f"{prefix}{key} / ")
+            rows += _rows(value, f"{name} / ")
         else:
             shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-            rows.append(f"| {prefix}{key.replace('_', ' ')} | {shown} |")
+            rows.append(f"| {name} | {shown} |")
     return rows
