@@ -184,7 +184,7 @@ def _refresh(args: Transfer, world: str, data: Path, out: Path, seed: int) -> tu
         )  # fmt: skip
         save_world(
             out, data, name=f"{old.name.split('+')[0]}+{out.name}", preset=args.preset,
-            sampling=old.config.sampling,
+            sampling=old.config.sampling, begun_with=old,
         )  # fmt: skip
         torch.set_num_threads(args.ppo.threads)
     return str(out / "world"), float(Checkpoint.open(out / STAGE).counters["seconds"])

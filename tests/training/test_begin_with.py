@@ -36,8 +36,14 @@ def test_training_begins_with_the_worlds_weights_and_tokenizer(
     assert moved == ["codebook.codebook.usage"]
     tokenizer = Checkpoint.open(tmp_path / "vqgan").weights()
     assert all(torch.equal(tokenizer[k], v) for k, v in weights(world, "vqgan").items())
-    saved = World.load(save_world(tmp_path, toy_set, name="more", preset="nano"))
+    saved = World.load(save_world(tmp_path, toy_set, name="a", preset="nano", begun_with=world))
     assert saved.provenance["begun_with"] == f"nano {world.digest[:12]}"
+    assert saved.provenance["earlier_trainings"] == {f"nano {world.digest[:12]}": {}}
+    later = World.load(save_world(tmp_path, toy_set, name="b", preset="nano", begun_with=saved))
+    assert list(later.provenance["earlier_trainings"].items()) == [
+        (f"nano {world.digest[:12]}", {}),
+        (f"a {saved.digest[:12]}", {"step": 1, "seconds": saved.provenance["world_model_seconds"]}),
+    ]
 
 
 def test_it_learns_and_resumes(toy_set: Path, nano_world: Path, tmp_path: Path) -> None:

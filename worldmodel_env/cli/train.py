@@ -183,6 +183,7 @@ def train_teco(
         sink=temporal.sink if sink is None else sink,
         memory=temporal.memory if memory == "preset" else memory,
     )
+    beginning = World.load(begin_with) if begin_with else None
     set_threads(threads)
     path = train(
         replace(chosen.teco, temporal=temporal),
@@ -193,7 +194,7 @@ def train_teco(
         budget=Budget(steps, minutes),
         seed=seed,
         compute=Compute(device, precision, accumulate, recompute, compile, distributed),
-        begin_with=World.load(begin_with) if begin_with else None,
+        begin_with=beginning,
         new_memory=memory != "preset",
         skip_corrupt=skip_corrupt,
     )
@@ -202,7 +203,7 @@ def train_teco(
     print(f"world model: {path}")
     folder = save_world(
         out, data, name=name or preset, preset=preset, skip_corrupt=skip_corrupt,
-        sampling=sampling,
+        sampling=sampling, begun_with=beginning,
     )  # fmt: skip
     print(f"world: {folder}")
 
@@ -315,6 +316,7 @@ def train_selfforcing(
         preset=preset,
         sampling=sampling,
         stage=STAGE,
+        begun_with=world,
         skip_corrupt=skip_corrupt,
     )
     print(f"world: {folder}")

@@ -3,6 +3,7 @@
 import platform
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.vqgan import Vqgan, VqganConfig
 from worldmodel_env.training import teco as teco_stage
 from worldmodel_env.training import vqgan as vqgan_stage
+from worldmodel_env.training.begin_with import identity
 from worldmodel_env.training.checkpoint import Checkpoint
 from worldmodel_env.training.encode import weights_hash
 
@@ -32,6 +34,7 @@ def save_world(
     preset: str,
     sampling: Sampling = DEFAULT_SAMPLING,
     stage: str = teco_stage.STAGE,
+    begun_with: World | None = None,
     skip_corrupt: bool = False,
 ) -> Path:
     """Write OUT/world from OUT/vqgan and OUT/teco, or another stage that trains a world model.
@@ -46,6 +49,7 @@ def save_world(
         preset: where its configuration came from; a comment.
         sampling: how the world draws frames unless asked otherwise.
         stage: whose world model.
+        begun_with: the world that the training began with, whose own trainings are told first.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
 
     Returns:
@@ -81,6 +85,7 @@ def save_world(
         **{f"tokenizer_{k}": round(vqgan.counters[k]) for k in ("step", "seconds", "seed")},
         **{f"world_model_{k}": round(teco.counters[k]) for k in ("step", "seconds", "seed")},
         **{k: v for k in BEGINNINGS if (v := teco.counters.get(k))},
+        **_earlier(begun_with),
         "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
         "versions": {p: version(p) for p in ("worldmodel-env", "torch", "numpy")},
@@ -95,6 +100,15 @@ def save_world(
         provenance=provenance,
     )
     return world.save(out / "world")
+
+
+def _earlier(world: World | None) -> dict[str, Any]:
+    """Steps and seconds of the trainings before this one, in order, by the world they led to."""
+    if world is None:
+        return {}
+    past = world.provenance
+    last = {k: past[f"world_model_{k}"] for k in ("step", "seconds") if f"world_model_{k}" in past}
+    return {"earlier_trainings": {**past.get("earlier_trainings", {}), identity(world): last}}
 
 
 @torch.no_grad()
