@@ -57,7 +57,12 @@ def test_an_installed_wheel_imagines(installed: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_carries_what_is_not_python(installed: Path) -> None:
     package = installed / "worldmodel_env"
-    for name in ("worlds/maze/world.json", "play/page/index.html", "py.typed"):
+    for name in (
+        "worlds/maze/world.json",
+        "worlds/dmlab/world.json",
+        "play/page/index.html",
+        "py.typed",
+    ):
         assert (package / name).is_file(), name
     assert not (installed / "tests").exists()
     assert not (installed / "benchmarks").exists()
