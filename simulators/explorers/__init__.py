@@ -23,7 +23,7 @@ _CLASSES = {
     "human": "human:Human",
 }
 NAMES = tuple(_CLASSES)
-_TRAINED = "sb3:"
+_SB3, _AGENT = "sb3:", "agent:"
 
 
 class Policy(Protocol):
@@ -37,18 +37,27 @@ class Policy(Protocol):
 
 
 def make(name: str) -> Policy:
-    """A policy by its name, or "sb3:PATH" for one that Stable-Baselines3 has trained and saved.
+    """A policy by its name, or a trained one by where it was saved.
+
+    Args:
+        name: one of `NAMES`, "agent:FOLDER" for what `worldmodel agent train` left in a folder, or
+            "sb3:FILE.zip" for what Stable-Baselines3 saved.
 
     Raises:
         InputError: no policy has that name, or the file cannot be used.
     """
-    if name.startswith(_TRAINED):
+    if name.startswith(_AGENT):
+        from agents.policy import AgentPolicy
+
+        return AgentPolicy(name.removeprefix(_AGENT))
+    if name.startswith(_SB3):
         from simulators.explorers.trained import Trained
 
-        return Trained(name.removeprefix(_TRAINED))
+        return Trained(name.removeprefix(_SB3))
     if name not in _CLASSES:
         raise InputError(
-            f"There is no policy {name!r}; choose one of {', '.join(NAMES)}, or sb3:FILE.zip."
+            f"There is no policy {name!r}; choose one of {', '.join(NAMES)}, agent:FOLDER or "
+            "sb3:FILE.zip."
         )
     module, class_name = _CLASSES[name].split(":")
     policy: Policy = getattr(import_module(f"simulators.explorers.{module}"), class_name)()

@@ -21,6 +21,8 @@ from agents.network import Agent, AgentConfig
 from agents.planner import Planner
 from agents.policy import Actors, AgentPolicy
 from agents.report import table, write_report
+from simulators import explorers
+from simulators.recorder import record
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 from worldmodel_env.training.checkpoint import save_checkpoint
@@ -121,8 +123,17 @@ def test_a_trained_agent_is_a_recorders_policy(tmp_path):
             obs, *_, info = env.step(walk[-1])
         walks.append(walk)
     assert walks[0] == walks[1]
+    recorded = tmp_path / "recorded"
+    record(
+        "ToyRoom-v0", recorded, episodes=2, policy=f"agent:{tmp_path}", max_steps=20, progress=False
+    )
+    dataset = TrajectoryDataset.open(recorded)
+    assert [ref.row.policy for ref in dataset.episodes()] == [f"agent:{tmp_path}"] * 2
+    obs, info = env.reset(seed=0)
+    policy.reset(env, 0)
+    assert policy.act(env, obs, info) == dataset.read(dataset.episodes()[0]).actions[0]
     with pytest.raises(InputError, match="holds no agent"):
-        AgentPolicy(tmp_path / "nothing")
+        explorers.make(f"agent:{tmp_path / 'nothing'}")
     (tmp_path / "checkpoint.safetensors").write_bytes(b"{")
     with pytest.raises(InputError, match="damaged"):
         AgentPolicy(tmp_path)
