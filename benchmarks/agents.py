@@ -49,7 +49,7 @@ from worldmodel_env.training.teco import train_teco
 
 Part = Literal["data", "world", "throughput", "branches", "transfer", "planner"]
 SIMULATOR, IMAGINED = "SimMaze-v0", "TecoMaze-v0"
-POLICIES = "explore=0.35,sloppy=0.25,goal=0.25,random=0.15"
+POLICIES = "explore=0.2,sloppy=0.2,goal=0.2,random=0.1,out-and-back=0.1,look-around=0.2"
 """Who records: all that an untrained, a half trained and a trained agent may come to."""
 
 
@@ -89,9 +89,11 @@ def main(settings: Settings) -> None:
     """Do the parts that were asked for, in their order."""
     torch.set_num_threads(settings.threads)
     found: dict[str, Any] = {"machine": {"processor": processor(), "threads": settings.threads}}
+    told = ("size", "recorded", "world_minutes", "steps", "seeds", "episodes", "refresh_steps")
+    found["settings"] = {name: getattr(settings, name) for name in told}
     file = settings.out / "agents.json"
     if file.exists():
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text()) | found
     parts = {
         "data": lambda: make_data(settings),
         "world": lambda: make_world(settings),
@@ -150,13 +152,19 @@ def words(settings: Settings) -> tuple[str, ...]:
 
 
 def ppo(settings: Settings, out: Path, **changes: Any) -> Args:
-    """How agents are trained in imagination, unless told otherwise."""
+    """How agents are trained in imagination, unless told otherwise.
+
+    Twice the updates of `Args` from longer rollouts: of agents trained with those for 100,000 steps
+    in the simulator none solved more than 60 % of the test mazes of size 5.
+    """
     world = f"world={settings.out / 'world' / 'world'}"
     return replace(
         Args(
             out,
             env=IMAGINED,
             env_kwargs=(world, *words(settings)),
+            num_envs=16,
+            rollout=128,
             steps=settings.steps,
             threads=settings.threads,
         ),
@@ -202,7 +210,7 @@ def branches(settings: Settings) -> dict[str, Any]:
 
 
 def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
-    """The three arms: success, return and steps by policy."""
+    """The three arms: success, return and steps by policy, shares of the simulator's, guards."""
     branch = settings.branch
     if branch is None:
         tried = found.get("branches", {"0": {"value": 0.0}})
@@ -219,7 +227,8 @@ def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
         lambda: explorers.make("goal"),
     )  # fmt: skip
     print(text)
-    return json.loads((settings.out / "transfer" / "report.json").read_text())["summary"]
+    report = json.loads((settings.out / "transfer" / "report.json").read_text())
+    return {"branch": branch, **{key: report[key] for key in ("summary", "shares", "guards")}}
 
 
 def plan(settings: Settings) -> dict[str, Any]:

@@ -71,11 +71,30 @@ def transfer_table() -> list[str]:
     content = measured("agents")
     if content is None or "transfer" not in content:
         return not_measured("Agents trained in imagination, judged in the simulator", "agents")
-    lines = ["| success in unseen mazes | | 95 % interval |", "|---|---:|---:|"]
-    for name, found in content["transfer"].items():
-        value, low, high = (found["success"][key] for key in ("value", "low", "high"))
-        lines.append(f"| {name} | {value:.0%} | {low:.0%} to {high:.0%} |")
+    settings, found = content["settings"], content["transfer"]
+    lines = [
+        f"Agents in {settings['episodes']} unseen mazes of size {settings['size']}, after "
+        f"{settings['seeds']} trainings of {settings['steps']:,} steps ([how](docs/agents.md)); in "
+        "brackets 95 % intervals:",
+        "",
+        "| learned in | success | steps to the goal |",
+        "|---|---:|---:|",
+    ]
+    for name, scores in found["summary"].items():
+        steps = interval(scores["steps"], ".0f")
+        lines.append(f"| {name} | {interval(scores['success'], '.0%')} | {steps} |")
+    for name, share in found["shares"].items():
+        lines += [
+            "",
+            f"Of the simulator's gain over random, {name} reaches {interval(share, '.2f')}.",
+        ]
     return lines
+
+
+def interval(estimate: dict[str, float], digits: str) -> str:
+    """A value with its interval."""
+    value, low, high = (format(estimate[key], digits) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
 
 
 def measured(name: str) -> dict[str, Any] | None:

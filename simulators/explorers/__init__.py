@@ -17,6 +17,7 @@ _CLASSES = {
     "random": "random:Random",
     "sloppy": "sloppy:Sloppy",
     "out-and-back": "out_and_back:OutAndBack",
+    "look-around": "look_around:LookAround",
     "teco-maze": "teco_maze:TecoMaze",
     "teco-minecraft": "teco_minecraft:TecoMinecraft",
     "teco-habitat": "teco_habitat:TecoHabitat",

@@ -8,7 +8,7 @@ from gymnasium import spaces
 import simulators  # noqa: F401
 from simulators import explorers
 from simulators.explorers.steering import cell_of
-from simulators.maze.motion import FORWARD, STEP
+from simulators.maze.motion import FORWARD, HEADINGS, STEP
 from worldmodel_env.errors import InputError
 
 
@@ -35,7 +35,9 @@ def play(env, name, seed):
     return np.array(actions), np.array(poses), reward
 
 
-@pytest.mark.parametrize("name", ["explore", "goal", "random", "sloppy", "out-and-back"])
+@pytest.mark.parametrize(
+    "name", ["explore", "goal", "random", "sloppy", "out-and-back", "look-around"]
+)
 def test_an_episode_depends_on_its_seed_alone(envs, name):
     env = envs["goal"]
     first = play(env, name, 4)
@@ -92,6 +94,18 @@ def test_out_and_back_sees_the_same_poses_again(envs):
             seen.setdefault(pose, time)
         shares.append(np.mean([time - seen[tuple(p)] >= 30 for time, p in enumerate(poses)]))
     assert np.mean(shares) > 0.2
+
+
+def test_look_around_turns_in_place_and_goes_on(envs):
+    turned, visited = [], []
+    for seed in range(4):
+        actions, poses, _ = play(envs["explore"], "look-around", seed)
+        maze = envs["explore"].unwrapped.maze
+        visited.append(len({maze.cell_at(x, y) for x, y, _ in poses}))
+        runs = [len(list(run)) for action, run in itertools.groupby(actions) if action != FORWARD]
+        turned.append(max(runs))
+    assert max(turned) > 2 * HEADINGS
+    assert np.mean(visited) > 5
 
 
 @pytest.mark.parametrize(
