@@ -36,6 +36,17 @@ def step_table() -> list[str]:
     ]  # fmt: skip
 
 
+def browser_table() -> list[str]:
+    """Speed of the page."""
+    content = _load("browser.json")
+    found = content["results"]
+    return [
+        f"One thread of WebAssembly: {found['WebAssembly, ms a frame']:.0f} ms a frame of `maze`, "
+        f"{found['WebAssembly, frames/s']:.0f} frames/s, in headless Chromium on one core; "
+        f"processor: {content['machine']['processor']}."
+    ]
+
+
 def drift_table() -> list[str]:
     """Agreement of backends with torch in float32."""
     found = _load("drift.json")["results"]

@@ -9,7 +9,7 @@ import tyro
 
 from benchmarks import long_horizon_tables
 from benchmarks.recipes import PUBLISHED
-from benchmarks.runtime_tables import drift_table, int8_table, step_table
+from benchmarks.runtime_tables import browser_table, drift_table, int8_table, step_table
 from worldmodel_env.evaluation.benchmark_table import format_table
 from worldmodel_env.evaluation.benchmark_table import table as model_table
 
@@ -317,7 +317,12 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "docs/simmaze.md": {"speed": simulator_table},
     "docs/trajectory-format.md": {"speed": data_table},
     "docs/environment.md": {"speed": environment_table},
-    "docs/exporting.md": {"step": step_table, "drift": drift_table, "int8": int8_table},
+    "docs/exporting.md": {
+        "browser": browser_table,
+        "step": step_table,
+        "drift": drift_table,
+        "int8": int8_table,
+    },
     "docs/recipes.md": {"hours": recipe_table},
     "docs/results/long-horizon.md": long_horizon_tables.TABLES,
     "docs/baselines.md": {
