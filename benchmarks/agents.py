@@ -89,11 +89,9 @@ def main(settings: Settings) -> None:
     """Do the parts that were asked for, in their order."""
     torch.set_num_threads(settings.threads)
     found: dict[str, Any] = {"machine": {"processor": processor(), "threads": settings.threads}}
-    told = ("size", "recorded", "world_minutes", "steps", "seeds", "episodes", "refresh_steps")
-    found["settings"] = {name: getattr(settings, name) for name in told}
     file = settings.out / "agents.json"
     if file.exists():
-        found = json.loads(file.read_text()) | found
+        found = json.loads(file.read_text())
     parts = {
         "data": lambda: make_data(settings),
         "world": lambda: make_world(settings),
@@ -228,7 +226,11 @@ def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     print(text)
     report = json.loads((settings.out / "transfer" / "report.json").read_text())
-    return {"branch": branch, **{key: report[key] for key in ("summary", "shares", "guards")}}
+    told = ("size", "recorded", "world_minutes", "steps", "seeds", "episodes", "refresh_steps")
+    return {
+        "settings": {name: getattr(settings, name) for name in told} | {"branch": branch},
+        **{key: report[key] for key in ("summary", "shares", "guards")},
+    }
 
 
 def plan(settings: Settings) -> dict[str, Any]:

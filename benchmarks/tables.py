@@ -71,7 +71,8 @@ def transfer_table() -> list[str]:
     content = measured("agents")
     if content is None or "transfer" not in content:
         return not_measured("Agents trained in imagination, judged in the simulator", "agents")
-    settings, found = content["settings"], content["transfer"]
+    found = content["transfer"]
+    settings = found["settings"]
     lines = [
         f"Agents in {settings['episodes']} unseen mazes of size {settings['size']}, after "
         f"{settings['seeds']} trainings of {settings['steps']:,} steps ([how](docs/agents.md)); in "

@@ -1,7 +1,8 @@
 """What keeps TECO where `worldmodel benchmark` finds it: `python -m benchmarks.teco_variants`.
 
 Scores the trainings of a finished benchmark once more, with z drawn from the prior, and the shipped
-world, which is the same kind of model trained for much longer: by the same protocol, without films.
+world, a larger TECO trained for hours and in part on its own predictions: by the same protocol,
+without films.
 """
 
 import json
@@ -45,7 +46,7 @@ def main(
         revisit: likewise.
         benchmark: its `--out`.
         seeds: whose trainings are scored.
-        world: the one that was trained for longer.
+        world: the larger one.
         out: where the JSON goes, in the form of benchmark.json.
     """
     torch.set_num_threads(1)

@@ -1,7 +1,7 @@
 """Explores, and stops again and again to turn in place: what was just seen comes round again.
 
-A world that never saw this invents something new at every turn, and whoever learns in it turns in
-place until what is wanted appears.
+An agent that learned in a world which had seen little of this turned in place, for there a goal
+came up sooner or later.
 """
 
 from __future__ import annotations

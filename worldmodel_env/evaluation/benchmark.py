@@ -185,4 +185,7 @@ def _scores(report: Report, protocol: Protocol) -> Scores:
         for metric in FRAMES
         if f"{metric.lower()}.{TOKENIZER}" in groups
     }
+    if "film" in report.sections:
+        floor = report.sections["film"].details["floor"]
+        ceiling |= {m: floor[m] for m in ("FVD", "KVD") if floor[m] is not None}
     return {"values": values, "curves": curves, "ceiling": ceiling}
