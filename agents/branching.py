@@ -83,13 +83,22 @@ class Branches(Plain):
         lengths = np.array([ref.total_steps for ref in self._refs], float)
         self._shares = lengths / lengths.sum()
         self._random = np.random.default_rng(0)
+        frames, actions = self._draw()
+        self._frames, self._next_frames = np.zeros((2, num_envs, *frames.shape), frames.dtype)
+        self._actions, self._next_actions = np.zeros((2, num_envs, *actions.shape), actions.dtype)
+        # Episodes are begun ahead of time, many at once: the world observes all rows or none, so
+        # that one alone would cost as much.
+        self.env.reset()
+        self._ahead: Any = self.env.fork(1)  # type: ignore[attr-defined]
+        self._ready = np.zeros(num_envs, np.bool_)
 
     def reset(self, seed: Any, rows: NDArray[np.bool_] | None = None) -> Tensor:
         """Begin all episodes, at moments that the seed draws."""
-        if isinstance(seed, int):
-            self._random = np.random.default_rng(seed)
+        everyone = np.ones(self.num_envs, bool)
+        self._random = np.random.default_rng(seed)
         self._steps = np.zeros(self.num_envs, np.int64)
-        return self._begin(np.ones(self.num_envs, bool), seed)
+        self._prepare(everyone, seed)
+        return self._begin(everyone)
 
     def step(self, actions: NDArray) -> Step:
         """Step, and begin anew what ended or was cut."""
@@ -99,36 +108,40 @@ class Branches(Plain):
         terminated = got.terminated.cpu().numpy()
         cut = (self._steps >= self._horizon) & ~terminated
         ended = terminated | cut | got.truncated.cpu().numpy()
-        obs = self._begin(ended, None) if ended.any() else got.obs
+        obs = self._begin(ended) if ended.any() else got.obs
         truncated = torch.as_tensor(ended & ~terminated, device=self.device)
         return Step(obs, got.reward, got.terminated, truncated, got.obs, got.surprise)
 
     @torch.no_grad()
     def memory(self, agent: Agent, step: Step | None = None) -> Tensor:
-        """What the agent remembers of the recorded frames before the present one."""
+        """What the agent remembers, in rows that have just begun, of the recorded frames before."""
         memory = agent.blank(self.num_envs)
-        if agent.recurrent:
+        rows = self._steps == 0
+        if agent.recurrent and rows.any():
+            new = agent.blank(int(rows.sum()))
             for t in range(self._context - 1):
-                frames = torch.from_numpy(self._frames[:, t]).to(self.device)
-                drawn = from_env(agent.config.actions, self._actions[:, t]).to(self.device)
-                memory = agent.remember(agent(frames, memory)[2], drawn)
+                frames = torch.from_numpy(self._frames[rows, t]).to(self.device)
+                drawn = from_env(agent.config.actions, self._actions[rows, t]).to(self.device)
+                new = agent.remember(agent(frames, new)[2], drawn)
+            memory[torch.from_numpy(rows)] = new
         return memory
 
-    def _begin(self, rows: NDArray[np.bool_], seed: Any) -> Tensor:
-        clips = [self._draw() for _ in np.flatnonzero(rows)]
-        if rows.all():
-            self._frames = np.stack([frames for frames, _ in clips])
-            self._actions = np.stack([actions for _, actions in clips])
-        else:
-            self._frames[rows] = np.stack([frames for frames, _ in clips])
-            self._actions[rows] = np.stack([actions for _, actions in clips])
-        options: dict[str, Any] = {"context": (self._frames, self._actions)}
-        if not rows.all():
-            options["reset_mask"] = rows
-        obs, _ = self.env.reset(seed=seed, options=options)
+    def _begin(self, rows: NDArray[np.bool_]) -> Tensor:
+        if not self._ready[rows].all():
+            self._prepare(~self._ready)
+        self._frames[rows], self._actions[rows] = self._next_frames[rows], self._next_actions[rows]
+        self._ready[rows] = False
         self._steps[rows] = 0
         self._lasted[rows] = 0
-        return self._tensor(obs)
+        return self._tensor(self.env.adopt(self._ahead, rows))  # type: ignore[attr-defined]
+
+    def _prepare(self, rows: NDArray[np.bool_], seed: int | None = None) -> None:
+        """Begin the next episodes of some rows, or all of them anew from a seed."""
+        for row in np.flatnonzero(rows):
+            self._next_frames[row], self._next_actions[row] = self._draw()
+        context = self._next_frames, self._next_actions
+        self._ahead.reset(seed=seed, options={"context": context, "reset_mask": rows})
+        self._ready[:] = True
 
     def _draw(self) -> tuple[NDArray[np.uint8], NDArray]:
         ref = self._refs[int(self._random.choice(len(self._refs), p=self._shares))]

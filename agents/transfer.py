@@ -58,6 +58,8 @@ class Transfer:
     """Trainings of each arm."""
     episodes: int = 200
     """Unseen mazes to judge by."""
+    simulator_steps: int | None = None
+    """Environment steps of the trainings in the simulator, if others than those of `ppo`."""
     rounds: int = 4
     """Parts of the refreshed training, with a refresh of the world between each two."""
     data: Path | None = None
@@ -127,7 +129,7 @@ def _train(args: Transfer, arm: Arm, seed: int, folder: Path) -> tuple[Path, lis
     if arm == "simulator":
         ppo = replace(
             base, out=folder, env=args.simulator, env_kwargs=_words(_simulator(args, "train")),
-            branch=0, surprise=0.0,
+            branch=0, surprise=0.0, steps=args.simulator_steps or base.steps,
         )  # fmt: skip
         return train(ppo), _curve(folder, per_step=1)
     if arm == "imagination":
@@ -148,6 +150,7 @@ def _refreshed(args: Transfer, base: Args, folder: Path) -> tuple[Path, list[dic
             base, out=part / "agent", env=args.imagined, env_kwargs=_imagined(args, world),
             steps=max(1, base.steps // args.rounds), begin_with=agent,
             seed=base.seed * 1000 + number,
+            branch_data=data,  # where the agent itself came to is there as well
         )  # fmt: skip
         agent = train(ppo)
         lines = _curve(agent, frames=frames, steps=steps, seconds=spent)
@@ -177,6 +180,9 @@ def _refresh(args: Transfer, world: str, data: Path, out: Path, seed: int) -> tu
 
     if not (out / "world" / "world.json").exists():
         old = World.load(world)
+        codes = Path(world).parent / "codes"
+        if Path(world).is_dir() and codes.is_dir():
+            _link(codes, out / "codes")  # only the new episodes are encoded
         torch.set_num_threads(args.world_threads)
         train_teco(
             old.config.teco, load_preset(args.preset).teco_training, vqgan=old.config.vqgan,
@@ -263,8 +269,11 @@ def _curve(
 
 
 def _frames(world: World) -> int:
-    """Simulator frames that a world was trained on."""
-    return int(world.provenance.get("train_frames", 0))
+    """Simulator frames that a world was trained on, those of a data set once."""
+    past = world.provenance
+    trainings = [past, *past.get("earlier_trainings", {}).values()]
+    sets = {t.get("data_sha256"): t.get("train_frames", 0) for t in trainings}
+    return sum(map(int, sets.values()))
 
 
 def _simulator(args: Transfer, split: str) -> dict[str, Any]:
@@ -281,16 +290,16 @@ def _words(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A data set that others can be added to, sharing its files with the first one."""
+    """A folder that files can be added to or replaced in, sharing all others with the first one."""
     if not target.exists():
         made = target.with_name(target.name + ".partial")
         shutil.rmtree(made, ignore_errors=True)
-        shutil.copytree(source, made, copy_function=_link_or_copy)
+        ignore = shutil.ignore_patterns("*.partial")  # all others are never written to
+        shutil.copytree(source, made, ignore=ignore, copy_function=_link_or_copy)
         os.replace(made, target)
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    # Caches are written anew, episodes never.
     try:
         os.link(source, target)
     except OSError:

@@ -49,6 +49,8 @@ from worldmodel_env.training.teco import train_teco
 
 Part = Literal["data", "world", "throughput", "branches", "transfer", "planner"]
 SIMULATOR, IMAGINED = "SimMaze-v0", "TecoMaze-v0"
+FRESH = 900_000
+"""First training seed of those to choose H by; what is recorded or collected lies below."""
 POLICIES = "explore=0.2,sloppy=0.2,goal=0.2,random=0.1,out-and-back=0.1,look-around=0.2"
 """Who records: all that an untrained, a half trained and a trained agent may come to."""
 
@@ -67,22 +69,34 @@ class Settings:
     """Training episodes to record; an eighth of them for validation, from which dreams begin."""
     world_minutes: float = 90.0
     """Training of the world."""
-    steps: int = 150_000
-    """Environment steps of each agent's training."""
+    steps: int = 65_536
+    """Environment steps of each agent's training in imagination."""
+    simulator_steps: int = 131_072
+    """The same in the simulator, where the goal is seldom met at first."""
     seeds: int = 3
     """Trainings of each kind."""
     episodes: int = 200
     """Unseen mazes to judge by."""
-    horizons: tuple[int, ...] = (0, 8, 16, 32, 64)
+    horizons: tuple[int, ...] = (0, 8, 24, 64)
     """H to try; 0 stands for whole episodes from first frames."""
+    branch_steps: int = 40_000
+    """Environment steps of the training with each."""
     branch: int | None = None
     """H of the transfer; the best found by `branches` if not given, else whole episodes."""
     refresh_steps: int = 300
     """Training steps of the world at each of three refreshes."""
+    planned: int = 10
+    """Unseen mazes to judge planning by, which takes seconds a step."""
+    horizon: int = 8
+    """Steps that a plan looks ahead."""
+    plans: int = 32
+    """Plans in a batch, of which there are two a step."""
     threads: int = 2
     """CPU threads of everything."""
     backend: str = "auto"
     """What imagines; with openvino each world is exported once, and imagined faster."""
+    imagined: tuple[str, ...] = ()
+    """Further arguments of imagined environments, such as sampling={"steps":0}."""
 
 
 def main(settings: Settings) -> None:
@@ -146,7 +160,7 @@ def make_world(settings: Settings) -> dict[str, Any]:
 
 def words(settings: Settings) -> tuple[str, ...]:
     """Arguments of imagined environments besides the world."""
-    return (f"threads={settings.threads}", f"backend={settings.backend}")
+    return (f"threads={settings.threads}", f"backend={settings.backend}", *settings.imagined)
 
 
 def ppo(settings: Settings, out: Path, **changes: Any) -> Args:
@@ -193,15 +207,21 @@ def throughput(settings: Settings) -> dict[str, float]:
 
 
 def branches(settings: Settings) -> dict[str, Any]:
-    """Success on validation mazes by the length of imagined roll-outs."""
+    """Success by the length of imagined roll-outs.
+
+    On mazes of the training pool that were not recorded: of size 5 validation has one layout only.
+    """
     found: dict[str, Any] = {}
-    seeds = [SEED_BASE["validation"] + i for i in range(settings.episodes // 2)]
+    seeds = [FRESH + i for i in range(settings.episodes)]
     for horizon in settings.horizons:
         out = settings.out / "branches" / f"h{horizon}"
-        train(ppo(settings, out, branch=horizon, branch_data=settings.out / "data"))
+        train(
+            ppo(settings, out, steps=settings.branch_steps, branch=horizon,
+                branch_data=settings.out / "data")
+        )  # fmt: skip
         scores = evaluate(
             SIMULATOR, Actors.of(load_agent(out)), seeds,
-            kwargs={"size": settings.size, "split": "validation"},
+            kwargs={"size": settings.size, "split": "train"},
         )  # fmt: skip
         found[str(horizon)] = vars(estimate([scores.success], mean))
     return found
@@ -219,6 +239,7 @@ def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
             kwargs=(f"size={settings.size}",), imagined_kwargs=words(settings),
             seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
             world_steps=settings.refresh_steps, world_threads=settings.threads,
+            simulator_steps=settings.simulator_steps,
             ppo=ppo(settings, Path(), branch=branch,
                     branch_data=settings.out / "data" if branch else None),
         ),
@@ -226,7 +247,10 @@ def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     print(text)
     report = json.loads((settings.out / "transfer" / "report.json").read_text())
-    told = ("size", "recorded", "world_minutes", "steps", "seeds", "episodes", "refresh_steps")
+    told = (
+        "size", "recorded", "world_minutes", "steps", "simulator_steps", "seeds", "episodes",
+        "refresh_steps", "imagined",
+    )  # fmt: skip
     return {
         "settings": {name: getattr(settings, name) for name in told} | {"branch": branch},
         **{key: report[key] for key in ("summary", "shares", "guards")},
@@ -241,14 +265,20 @@ def plan(settings: Settings) -> dict[str, Any]:
     if trained.exists():
         critics["critic"] = load_agent(trained)
     world = parse_kwargs(ppo(settings, settings.out).env_kwargs)
-    seeds = [SEED_BASE["test"] + i for i in range(max(1, settings.episodes // 10))]
+    seeds = [SEED_BASE["test"] + i for i in range(settings.planned)]
     for name, critic in critics.items():
-        make = Rows.of(partial(Planner, IMAGINED, world, agent=critic))
+        make = Rows.of(
+            partial(
+                Planner, IMAGINED, world, agent=critic,
+                horizon=settings.horizon, branches=settings.plans,
+            )
+        )  # fmt: skip
         scores = evaluate(
             SIMULATOR, make, seeds, kwargs={"size": settings.size, "split": "test"}, num_envs=1
         )
         found[name] = {
             "success": vars(estimate([scores.success], mean)),
+            "episodes": settings.planned,
             "seconds per step": scores.seconds / float(scores.steps.sum()),
         }
     return found

@@ -12,7 +12,6 @@ from nano import make_nano
 
 import worldmodel_env  # noqa: F401
 from agents.baselines import Rows, Uniform, Walking
-from agents.branching import Branches
 from agents.collect import collect
 from agents.evaluate import Scores, evaluate
 from agents.foresight import foresight
@@ -151,29 +150,6 @@ def test_collected_episodes_are_a_data_set(data):
     stamp = refs[0].path.stat().st_mtime_ns
     collect(Uniform(), "random", "ToyRoom-v0", data, episodes=6, first=7, kwargs={})
     assert refs[0].path.stat().st_mtime_ns == stamp, "what is there is kept"
-
-
-def test_branches_begin_at_recorded_moments_and_are_cut(world, data):
-    settings = {"data": data, "context": 3, "horizon": 4, "device": "cpu"}
-    envs = Branches("TecoMaze-v0", 4, {"world": world}, **settings)
-    first = envs.reset(0)
-    clips = envs._frames.copy()
-    assert np.array_equal(first.numpy(), clips[:, -1]), "the recorded frame itself is seen"
-    agent = agent_for(gymnasium.make("ToyRoom-v0"))
-    memory = envs.memory(agent)
-    assert memory.abs().sum() > 0, "it remembers the frames before"
-    for t in range(1, 5):
-        got = envs.step(np.zeros(4, np.int64))
-        cut = (got.truncated | got.terminated).all()
-        assert bool(cut) == (t == 4)
-    assert np.array_equal(got.obs.numpy(), envs._frames[:, -1])
-    assert not np.array_equal(got.final_obs.numpy(), got.obs.numpy())
-    assert torch.equal(envs.reset(0), first)
-
-    with pytest.raises(InputError, match="not imagined"):
-        Branches("ToyRoom-v0", 4, {}, **settings)
-    with pytest.raises(InputError, match="no training episode of 40 steps"):
-        Branches("TecoMaze-v0", 4, {"world": world}, **{**settings, "context": 40})
 
 
 def test_calibration_of_a_world_that_knows_and_of_one_that_guesses():

@@ -1,6 +1,7 @@
 """The transfer experiment at toy scale: three arms, one report, nothing done twice."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import toy_room  # noqa: F401  registers the environments
@@ -12,6 +13,7 @@ from agents.ppo import Args
 from agents.transfer import Transfer, transfer
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
+from worldmodel_env.training import encode
 
 
 @pytest.fixture
@@ -55,8 +57,19 @@ def test_three_arms(experiment):
     assert stamps == {p: p.stat().st_mtime_ns for p in experiment.out.rglob("*.safetensors")}
 
 
-def test_refreshing_needs_data(experiment):
-    from dataclasses import replace
+def test_a_refresh_encodes_only_what_was_collected_since(experiment, monkeypatch):
+    encoded = []
 
+    def watch(missing, name, *args, **options):
+        encoded.append((name, len(missing)))
+        return missing
+
+    monkeypatch.setattr(encode, "tqdm", watch)
+    transfer(replace(experiment, arms=("refreshed",), seeds=1, rounds=3))
+    first, second = [("encode train", 9), ("encode validation", 6)], [("encode train", 3)]
+    assert encoded == first + second
+
+
+def test_refreshing_needs_data(experiment):
     with pytest.raises(InputError, match="give --data"):
         transfer(replace(experiment, data=None))

@@ -13,11 +13,12 @@ from worldmodel_env.errors import InputError
 
 KEY = {"data": "a", "tokenizer": "b"}
 STARTS = np.array([0, 3, 7])
+EPISODES = np.arange(64, dtype=np.uint8).reshape(2, 32)
 ACTIONS = [np.arange(7), np.ones((7, 2), np.int64), np.ones((7, 2), np.float32)]
 
 
 def begin(path: Path, actions: np.ndarray = ACTIONS[0]) -> CodeWriter:
-    return CodeWriter(path, KEY, STARTS, 2, (actions.shape[1:], actions.dtype))
+    return CodeWriter(path, KEY, STARTS, 2, (actions.shape[1:], actions.dtype), EPISODES)
 
 
 def columns(actions: np.ndarray = ACTIONS[0]) -> dict[str, np.ndarray]:
@@ -46,13 +47,25 @@ def test_round_trip(tmp_path: Path, actions: np.ndarray) -> None:
     again = CodeStore.load(path, KEY)
     assert again is not None
     for store in (written, again):
-        for name, before in {**values, "starts": STARTS}.items():
+        for name, before in {**values, "starts": STARTS, "episodes": EPISODES}.items():
             after = getattr(store, name)
             assert before.dtype == after.dtype
             assert np.array_equal(before, after)
         assert store.key == KEY
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert np.array_equal(load_file(path)["codes"], values["codes"])  # plain safetensors
+
+
+def test_a_part_of_the_key_finds_whatever_was_made_of_it(tmp_path: Path) -> None:
+    path, values = tmp_path / "train.safetensors", columns()
+    fill(writer := begin(path), [0, 1], values)
+    writer.finish()
+    store = CodeStore.load(path, {"tokenizer": "b"})
+    assert store is not None
+    assert store.key == KEY
+    for name, array in store.columns(1).items():
+        assert np.array_equal(array, values[name][3:7])
+    assert CodeStore.load(path, {"tokenizer": "c"}) is None
 
 
 def test_rows_that_are_not_given_are_zero(tmp_path: Path) -> None:
@@ -89,7 +102,8 @@ def test_an_unfinished_file_that_is_damaged_begins_again(
 def test_an_unfinished_file_of_something_else_begins_again(tmp_path: Path) -> None:
     path = tmp_path / "train.safetensors"
     fill(begin(path), [1], columns())
-    writer = CodeWriter(path, {**KEY, "data": "c"}, STARTS, 2, ((), np.dtype(np.int64)))
+    other = {**KEY, "data": "c"}
+    writer = CodeWriter(path, other, STARTS, 2, ((), np.dtype(np.int64)), EPISODES)
     assert writer.missing == [0, 1]
 
 

@@ -173,6 +173,35 @@ def test_a_fork_keeps_its_parents_ways():
     assert fork.step([0] * 4)[3].all()
 
 
+def test_adopted_rows_go_on_as_the_others_would_have():
+    env = vector()
+    env.reset(seed=1)
+    other = env.fork(1)
+    other.reset(seed=7)
+    go_on(other, 3)
+    rows, before, theirs = np.array([True, False, True]), env.get_state(), other.get_state()
+    obs = env.adopt(other, rows)
+    now = env.get_state()
+    for name in now:
+        np.testing.assert_array_equal(now[name][rows], theirs[name][rows], err_msg=name)
+        np.testing.assert_array_equal(now[name][~rows], before[name][~rows], err_msg=name)
+    np.testing.assert_array_equal(obs, now["frame"])
+    obs, other_obs = env.step([0, 1, 2])[0], other.step([0, 1, 2])[0]
+    np.testing.assert_array_equal(obs[rows], other_obs[rows])
+    assert (obs[1] != other_obs[1]).any()
+
+
+def test_bad_adoptions():
+    env = vector()
+    env.reset(seed=1)
+    everyone = np.ones(N, bool)
+    for other in (env.fork(2), vector()):
+        with pytest.raises(InputError, match="give a fork with n=1"):
+            env.adopt(other, everyone)
+    with pytest.raises(InputError, match="reset_mask"):
+        env.adopt(env.fork(1), [True] * N)
+
+
 @pytest.mark.parametrize("n", [0, -1, 2.0, None, True])
 def test_bad_forks(n):
     env = TecoEnv(make_nano())

@@ -42,8 +42,12 @@ def test_training_begins_with_the_worlds_weights_and_tokenizer(
     later = World.load(save_world(tmp_path, toy_set, name="b", preset="nano", begun_with=saved))
     assert list(later.provenance["earlier_trainings"].items()) == [
         (f"nano {world.digest[:12]}", {}),
-        (f"a {saved.digest[:12]}", {"step": 1, "seconds": saved.provenance["world_model_seconds"]}),
-    ]
+        (f"a {saved.digest[:12]}", {
+            "step": 1, "seconds": saved.provenance["world_model_seconds"],
+            "data_sha256": saved.provenance["data_sha256"],
+            "train_frames": saved.provenance["train_frames"],
+        }),
+    ]  # fmt: skip
 
 
 def test_it_learns_and_resumes(toy_set: Path, nano_world: Path, tmp_path: Path) -> None:

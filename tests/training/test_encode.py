@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -64,6 +65,36 @@ def test_codes_are_made_once_per_data_and_tokenizer(
     assert np.array_equal(again.codes, other.codes)
     with pytest.raises(AssertionError, match="encoded again"):
         encode_split(build(seed=1), dataset, "validation", tmp_path, torch.bfloat16)
+
+
+def test_of_a_set_that_has_grown_only_what_is_new_is_encoded(
+    dataset: TrajectoryDataset, tmp_path: Path
+) -> None:
+    small = tmp_path / "set"
+    shutil.copytree(dataset.root, small)
+    for path in sorted((small / "data" / "episodes").glob("train-*"))[1::3]:
+        path.unlink()
+    before = TrajectoryDataset.open(small)
+    encode_split(build(), before, "train", tmp_path / "codes", torch.float32)
+
+    model, encoded = build(), []
+    encode_one = model.encode
+    model.encode = lambda frames: encoded.append(frames.numpy()) or encode_one(frames)  # type: ignore
+    store = encode_split(model, dataset, "train", tmp_path / "codes", torch.float32)
+    had = {ref.seed for ref in before.episodes("train")}
+    new = [ref for ref in dataset.episodes("train") if ref.seed not in had]
+    assert 0 < len(encoded) == len(new) < len(had)
+    for ref, frames in zip(new, encoded, strict=True):
+        assert np.array_equal(dataset.read(ref).observations, frames)
+    whole = encode_split(build(), dataset, "train", tmp_path / "again", torch.float32)
+    for name in ("codes", "actions", "rewards", "terminations", "starts", "episodes"):
+        assert np.array_equal(getattr(store, name), getattr(whole, name))
+
+    encoded.clear()
+    other = build(seed=1)
+    other.encode = model.encode  # type: ignore[method-assign]
+    encode_split(other, before, "train", tmp_path / "codes", torch.float32)
+    assert len(encoded) == len(had)  # another tokenizer's codes are of no use
 
 
 def test_an_empty_split_is_refused(tmp_path: Path, toy_set: Path) -> None:

@@ -7,7 +7,7 @@ larger than the memory trains as well.
 import json
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel_env.errors import InputError
+
+COLUMNS = ("codes", "actions", "rewards", "terminations")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class CodeStore:
         terminations: (F,) bool of that action's transition.
         starts: (E+1,) int64; episode i is frames starts[i] .. starts[i+1]-1.
         key: what the codes were made of: hashes of the data and of the tokenizer.
+        episodes: (E, 32) uint8, a hash of each episode; (0, 32) where they are not known.
     """
 
     codes: NDArray[np.uint16]
@@ -36,12 +39,18 @@ class CodeStore:
     terminations: NDArray[np.bool_]
     starts: NDArray[np.int64]
     key: dict[str, str]
+    episodes: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 32), np.uint8))
 
     @classmethod
     def load(cls, path: Path, key: dict[str, str]) -> "CodeStore | None":
-        """Map a file made of `key`; None if there is no whole one, made of just that."""
-        arrays = _map(path, key, "r")
-        return None if arrays is None else _store(arrays, key)
+        """Map a whole file made of what `key` names, be it all or a part; None if there is none."""
+        found = _map(path, key, "r")
+        return None if found is None else _store(*found)
+
+    def columns(self, episode: int) -> dict[str, NDArray[Any]]:
+        """An episode's rows of all arrays, as `CodeWriter.put` takes them."""
+        rows = slice(self.starts[episode], self.starts[episode + 1])
+        return {name: getattr(self, name)[rows] for name in COLUMNS}
 
 
 class CodeWriter:
@@ -57,6 +66,7 @@ class CodeWriter:
         starts: NDArray[np.int64],
         grid: int,
         action: tuple[tuple[int, ...], np.dtype],
+        episodes: NDArray[np.uint8],
     ) -> None:
         """Go on with the unfinished file for `path` that is made of `key`, or begin one.
 
@@ -66,13 +76,14 @@ class CodeWriter:
             starts: (E+1,) as in `CodeStore`.
             grid: side of a code grid.
             action: shape and dtype of one action.
+            episodes: (E, 32) uint8 as in `CodeStore`.
 
         Raises:
             InputError: there is no room for the file.
         """
-        self.path, self.key, self.starts = path, key, starts
+        self.path, self.starts = path, starts
         self._partial = path.with_name(f".{path.name}.partial")
-        if (arrays := _map(self._partial, key, "r+")) is None:
+        if (found := _map(self._partial, key, "r+")) is None:
             frames, (shape, dtype) = int(starts[-1]), action
             _allocate(
                 self._partial,
@@ -83,13 +94,15 @@ class CodeWriter:
                     "rewards": ("float32", (frames,)),
                     "terminations": ("bool", (frames,)),
                     "starts": ("int64", starts.shape),
+                    "episodes": ("uint8", episodes.shape),
                     "done": ("bool", (len(starts) - 1,)),
                 },
             )
-            arrays = _map(self._partial, key, "r+")
-            assert arrays is not None
-            arrays["starts"][:] = starts
-        self._arrays = arrays
+            found = _map(self._partial, key, "r+")
+            assert found is not None
+            found[0]["starts"][:] = starts
+            found[0]["episodes"][:] = episodes
+        self._arrays, self.key = found
 
     @property
     def missing(self) -> list[int]:
@@ -109,20 +122,28 @@ class CodeWriter:
             if isinstance(array, np.memmap):
                 array.flush()
         os.replace(self._partial, self.path)
-        arrays = _map(self.path, self.key, "r")
-        assert arrays is not None
-        return _store(arrays, self.key)
+        found = _map(self.path, self.key, "r")
+        assert found is not None
+        return _store(*found)
 
 
 # safetensors' names of the types; its own writer needs all content in memory at once.
-_NAMES = {"uint16": "U16", "bool": "BOOL", "int64": "I64", "float32": "F32", "float64": "F64"}
+_NAMES = {
+    "uint8": "U8",
+    "uint16": "U16",
+    "bool": "BOOL",
+    "int64": "I64",
+    "float32": "F32",
+    "float64": "F64",
+}
 _TYPES = {name: dtype for dtype, name in _NAMES.items()}
 _ZEROS = 1 << 24
 
 
 def _store(arrays: dict[str, NDArray[Any]], key: dict[str, str]) -> CodeStore:
-    columns = ("codes", "actions", "rewards", "terminations", "starts")
-    return CodeStore(**{name: np.asarray(arrays[name]) for name in columns}, key=key)
+    # Files of before this was written have no "episodes".
+    names = [name for name in (*COLUMNS, "starts", "episodes") if name in arrays]
+    return CodeStore(**{name: np.asarray(arrays[name]) for name in names}, key=key)
 
 
 def _allocate(
@@ -155,13 +176,14 @@ def _allocate(
 
 def _map(
     path: Path, key: dict[str, str], mode: Literal["r", "r+"]
-) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a whole safetensors file made of `key`, mapped; None if it is none."""
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]] | None:
+    """The arrays of a whole safetensors file, mapped, and its key; None if not made of `key`."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(length))
-        if json.loads(header.pop("__metadata__")["key"]) != key:
+        made_of: dict[str, str] = json.loads(header.pop("__metadata__")["key"])
+        if not key.items() <= made_of.items():
             return None
         arrays: dict[str, NDArray[Any]] = {}
         for name, about in header.items():
@@ -171,6 +193,6 @@ def _map(
                 arrays[name] = np.memmap(path, dtype, mode, 8 + length + begin, shape)
             else:
                 arrays[name] = np.zeros(shape, dtype)  # which cannot be mapped
-        return arrays
+        return arrays, made_of
     except (OSError, struct.error, KeyError, TypeError, ValueError):
         return None

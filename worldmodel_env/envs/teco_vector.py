@@ -243,6 +243,33 @@ class TecoVectorEnv(VectorEnv):
         """
         self._moment = self._open().restore(state, self._moment)
 
+    def adopt(self, other: "TecoVectorEnv", rows: NDArray[np.bool_]) -> Array:
+        """Go on, in some rows, where the same rows of another environment are.
+
+        So may episodes be begun ahead of time, many in one batch, and be taken up one by one.
+
+        Args:
+            other: of the same world and size, such as a fork.
+            rows: (N,) which; all of them, before the first reset.
+
+        Returns:
+            Observations (N, H, W, 3) uint8.
+
+        Raises:
+            InputError: another world or size, or `rows` is no such mask.
+            ResetNeeded, ClosedEnvironmentError: as in `step`, also of `other`.
+        """
+        rows = reset_mask(rows, self.num_envs)
+        mine, theirs = self._open(), other._open()
+        if (mine.world is not theirs.world) or self.num_envs != other.num_envs:
+            raise InputError(
+                f"{other.num_envs} environments of world {other.world.name!r} cannot be taken up "
+                f"by {self.num_envs} of {self.world.name!r}; give a fork with n=1."
+            )
+        moment = other._present()
+        self._moment = moment if rows.all() else self._present().replaced(rows, moment)
+        return self._observation(self._moment)
+
     def fork(self, n: int, *, fresh_noise: bool = False) -> Self:
         """`n` futures of each environment: rows i*n to (i+1)*n - 1 go on from environment i.
 

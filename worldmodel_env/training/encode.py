@@ -77,7 +77,8 @@ def encode_split(
 ) -> CodeStore:
     """The codes of a split, from `folder` if they were made by this tokenizer from these frames.
 
-    Killed at any moment, it goes on with the episode that was in progress.
+    Killed at any moment, it goes on with the episode that was in progress. Where the data set has
+    grown, only what is new is encoded.
 
     Args:
         model: the tokenizer.
@@ -92,14 +93,25 @@ def encode_split(
     episodes = dataset.episodes(split)
     if not episodes:
         raise InputError(f"{dataset.root} has no {split} episodes; record some.")
-    key = {"data": dataset.data_hash(split), "tokenizer": weights_hash(model), "dtype": str(dtype)}
+    made_by = {"tokenizer": weights_hash(model), "dtype": str(dtype)}
+    key = {"data": dataset.data_hash(split), **made_by}
     path = folder / f"{split}.safetensors"
     if (store := CodeStore.load(path, key)) is not None:
         return store
     place = next(model.parameters()).device
     starts = np.cumsum([0] + [ref.total_steps + 1 for ref in episodes])
     actions = dataset.actions(episodes[0])
-    writer = CodeWriter(path, key, starts, model.cfg.grid, (actions.shape[1:], actions.dtype))
+    # Hashed again, for what a file says of itself may be anything.
+    hashes = [hashlib.sha256(ref.row.sha256.encode()).digest() for ref in episodes]
+    writer = CodeWriter(
+        path, key, starts, model.cfg.grid, (actions.shape[1:], actions.dtype),
+        np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, 32),
+    )  # fmt: skip
+    if earlier := CodeStore.load(path, made_by):
+        known = {row.tobytes(): number for number, row in enumerate(earlier.episodes)}
+        for number in writer.missing:
+            if hashes[number] in known:
+                writer.put(number, **earlier.columns(known[hashes[number]]))
     missing = writer.missing
     done = len(episodes) - len(missing)
     bar = tqdm(missing, f"encode {split}", len(episodes), initial=done, disable=None)

@@ -103,11 +103,13 @@ def save_world(
 
 
 def _earlier(world: World | None) -> dict[str, Any]:
-    """Steps and seconds of the trainings before this one, in order, by the world they led to."""
+    """The trainings before this one and their data, in order, by the world they led to."""
     if world is None:
         return {}
     past = world.provenance
-    last = {k: past[f"world_model_{k}"] for k in ("step", "seconds") if f"world_model_{k}" in past}
+    names = {k: f"world_model_{k}" for k in ("step", "seconds")}
+    names |= {k: k for k in ("data_sha256", "train_frames")}
+    last = {short: past[name] for short, name in names.items() if name in past}
     return {"earlier_trainings": {**past.get("earlier_trainings", {}), identity(world): last}}
 
 
