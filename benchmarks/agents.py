@@ -6,7 +6,8 @@ imitates mazes of size 9, so one of the size asked for is trained from it first.
 - data: record episodes of mazes of this size
 - world: let the shipped world go on learning on them
 - throughput: steps per second of a training, and what the network takes of it
-- branches: the length H of imagined roll-outs from recorded moments, by what agents reach with it
+- branches: how many frames C of recordings imagined roll-outs should begin with, and after how many
+  steps H they should be cut, by what agents reach
 - transfer: simulator, imagination and imagination with refreshes, three trainings of each
 - planner: success by planning in the world, with and without the critic of a trained agent
 
@@ -77,14 +78,16 @@ class Settings:
     """Trainings of each kind."""
     episodes: int = 200
     """Unseen mazes to judge by."""
-    horizons: tuple[int, ...] = (0, 8, 24, 64)
-    """H to try; 0 stands for whole episodes from first frames."""
-    branch_steps: int = 40_000
-    """Environment steps of the training with each."""
-    branch: int | None = None
-    """H of the transfer; the best found by `branches` if not given, else whole episodes."""
+    tried: tuple[tuple[int, int], ...] = ((0, 0), (8, 32), (32, 8), (32, 32), (32, 64))
+    """C and H to try; H of 0 stands for whole episodes from first frames."""
+    context: int = 32
+    """C of the transfer: recorded frames that imagined roll-outs begin with."""
+    branch: int = 32
+    """H of the transfer: their imagined steps."""
+    rounds: int = 3
+    """Parts of a refreshed training."""
     refresh_steps: int = 300
-    """Training steps of the world at each of three refreshes."""
+    """Training steps of the world at each refresh, between two rounds."""
     planned: int = 10
     """Unseen mazes to judge planning by, which takes seconds a step."""
     horizon: int = 8
@@ -111,7 +114,7 @@ def main(settings: Settings) -> None:
         "world": lambda: make_world(settings),
         "throughput": lambda: throughput(settings),
         "branches": lambda: branches(settings),
-        "transfer": lambda: compare(settings, found),
+        "transfer": lambda: compare(settings),
         "planner": lambda: plan(settings),
     }
     for part in settings.parts:
@@ -206,42 +209,42 @@ def throughput(settings: Settings) -> dict[str, float]:
     }
 
 
-def branches(settings: Settings) -> dict[str, Any]:
-    """Success by the length of imagined roll-outs.
+def branches(settings: Settings) -> list[dict[str, Any]]:
+    """Success by C and H.
 
     On mazes of the training pool that were not recorded: of size 5 validation has one layout only.
     """
-    found: dict[str, Any] = {}
-    seeds = [FRESH + i for i in range(settings.episodes)]
-    for horizon in settings.horizons:
-        out = settings.out / "branches" / f"h{horizon}"
-        train(
-            ppo(settings, out, steps=settings.branch_steps, branch=horizon,
-                branch_data=settings.out / "data")
-        )  # fmt: skip
+    found, seeds = [], [FRESH + i for i in range(settings.episodes)]
+    for context, horizon in settings.tried:
+        out = settings.out / "branches" / f"c{context}-h{horizon}"
+        train(ppo(settings, out, **branching(settings, context, horizon)))
         scores = evaluate(
             SIMULATOR, Actors.of(load_agent(out)), seeds,
             kwargs={"size": settings.size, "split": "train"},
         )  # fmt: skip
-        found[str(horizon)] = vars(estimate([scores.success], mean))
+        success = vars(estimate([scores.success], mean))
+        found.append({"context": context, "horizon": horizon, "success": success})
     return found
 
 
-def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
+def branching(settings: Settings, context: int, horizon: int) -> dict[str, Any]:
+    """Arguments of a training in branches; none for whole episodes."""
+    if not horizon:
+        return {}
+    data = settings.out / "data"
+    return {"branch": horizon, "branch_context": context, "branch_data": data}
+
+
+def compare(settings: Settings) -> dict[str, Any]:
     """The three arms: success, return and steps by policy, shares of the simulator's, guards."""
-    branch = settings.branch
-    if branch is None:
-        tried = found.get("branches", {"0": {"value": 0.0}})
-        branch = int(max(tried, key=lambda h: tried[h]["value"]))
     text = transfer(
         Transfer(
             settings.out / "transfer", world=str(settings.out / "world" / "world"),
             kwargs=(f"size={settings.size}",), imagined_kwargs=words(settings),
             seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
-            world_steps=settings.refresh_steps, world_threads=settings.threads,
-            simulator_steps=settings.simulator_steps,
-            ppo=ppo(settings, Path(), branch=branch,
-                    branch_data=settings.out / "data" if branch else None),
+            rounds=settings.rounds, world_steps=settings.refresh_steps,
+            world_threads=settings.threads, simulator_steps=settings.simulator_steps,
+            ppo=ppo(settings, Path(), **branching(settings, settings.context, settings.branch)),
         ),
         lambda: explorers.make("goal"),
     )  # fmt: skip
@@ -249,11 +252,11 @@ def compare(settings: Settings, found: dict[str, Any]) -> dict[str, Any]:
     report = json.loads((settings.out / "transfer" / "report.json").read_text())
     told = (
         "size", "recorded", "world_minutes", "steps", "simulator_steps", "seeds", "episodes",
-        "refresh_steps", "imagined",
+        "context", "branch", "rounds", "refresh_steps", "imagined",
     )  # fmt: skip
     return {
-        "settings": {name: getattr(settings, name) for name in told} | {"branch": branch},
-        **{key: report[key] for key in ("summary", "shares", "guards")},
+        "settings": {name: getattr(settings, name) for name in told},
+        **{key: report[key] for key in ("summary", "shares", "guards", "curves")},
     }
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import tyro
 
-from benchmarks import long_horizon_tables
+from benchmarks import agent_tables, long_horizon_tables
+from benchmarks.agent_tables import transfer_table
 from benchmarks.recipes import PUBLISHED
 from benchmarks.runtime_tables import browser_table, drift_table, int8_table, step_table
 from worldmodel_env.evaluation.benchmark_table import format_table
@@ -64,38 +65,6 @@ def baselines_table() -> list[str]:
 def contest_table(file: str) -> list[str]:
     """All columns of what `worldmodel benchmark` or `benchmarks.teco_variants` found."""
     return format_table(json.loads((RESULTS / f"{file}.json").read_text())).splitlines()
-
-
-def transfer_table() -> list[str]:
-    """Agents judged in the simulator, by where they learned."""
-    content = measured("agents")
-    if content is None or "transfer" not in content:
-        return not_measured("Agents trained in imagination, judged in the simulator", "agents")
-    found = content["transfer"]
-    settings = found["settings"]
-    lines = [
-        f"Agents in {settings['episodes']} unseen mazes of size {settings['size']}, after "
-        f"{settings['seeds']} trainings of {settings['steps']:,} steps ([how](docs/agents.md)); in "
-        "brackets 95 % intervals:",
-        "",
-        "| learned in | success | steps to the goal |",
-        "|---|---:|---:|",
-    ]
-    for name, scores in found["summary"].items():
-        steps = interval(scores["steps"], ".0f")
-        lines.append(f"| {name} | {interval(scores['success'], '.0%')} | {steps} |")
-    for name, share in found["shares"].items():
-        lines += [
-            "",
-            f"Of the simulator's gain over random, {name} reaches {interval(share, '.2f')}.",
-        ]
-    return lines
-
-
-def interval(estimate: dict[str, float], digits: str) -> str:
-    """A value with its interval."""
-    value, low, high = (format(estimate[key], digits) for key in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
 
 
 def measured(name: str) -> dict[str, Any] | None:
@@ -324,6 +293,7 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
         "drift": drift_table,
         "int8": int8_table,
     },
+    "docs/agents.md": agent_tables.TABLES,
     "docs/recipes.md": {"hours": recipe_table},
     "docs/results/long-horizon.md": long_horizon_tables.TABLES,
     "docs/baselines.md": {

@@ -1,0 +1,133 @@
+"""Tables and figure of docs/agents.md, and README's of transfer, from what `agents` wrote.
+
+Figure: `python -m benchmarks.agent_tables`; the tables are written by `benchmarks.tables`.
+"""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from worldmodel_env.evaluation.figure import FAINT, new_figure, save_png
+
+RESULTS = Path("benchmarks/results")
+IMAGES = Path("docs/images/agents")
+COLOURS = {"simulator": "#1f2430", "imagination": "#d1742f", "refreshed": "#2a9d8f"}
+NOT_YET = ["Not measured yet."]
+
+
+def content() -> dict[str, Any]:
+    """What was measured, by part."""
+    path = RESULTS / "agents.json"
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+def interval(estimate: dict[str, float] | None, digits: str) -> str:
+    """A value with its interval."""
+    if estimate is None:
+        return "none"
+    value, low, high = (format(estimate[key], digits) for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high})"
+
+
+def transfer_table(how: str = " ([how](docs/agents.md))") -> list[str]:
+    """Agents judged in the simulator, by where they learned."""
+    if (found := content().get("transfer")) is None:
+        return [f"Agents trained in imagination, judged in the simulator{how}: not measured yet."]
+    about = found["settings"]
+    lines = [
+        f"Agents in {about['episodes']} unseen mazes of size {about['size']}, after "
+        f"{about['seeds']} trainings each, of {about['steps']:,} steps in imagination or "
+        f"{about['simulator_steps']:,} in the simulator{how}; in brackets 95 % intervals:",
+        "",
+        "| learned in | success | steps to the goal |",
+        "|---|---:|---:|",
+    ]
+    for name, scores in found["summary"].items():
+        steps = interval(scores["steps"], ".0f")
+        lines.append(f"| {name} | {interval(scores['success'], '.0%')} | {steps} |")
+    for name, share in found["shares"].items():
+        lines += [
+            "",
+            f"Of the simulator's gain over random, {name} reaches {interval(share, '.2f')}.",
+        ]
+    return lines
+
+
+def branch_table() -> list[str]:
+    """Success by where imagined roll-outs begin and how long they are."""
+    if not (found := content().get("branches")):
+        return NOT_YET
+    lines = ["| recorded frames C | imagined steps H | success |", "|---:|---:|---:|"]
+    for row in found:
+        cells = f"{row['context']} | {row['horizon']}" if row["horizon"] else "first frame | all"
+        lines.append(f"| {cells} | {interval(row['success'], '.0%')} |")
+    return lines
+
+
+def guard_table() -> list[str]:
+    """Calibration and gap of the first agent of each imagined arm."""
+    found = content().get("transfer", {}).get("guards")
+    if not found:
+        return NOT_YET
+    lines = ["| | " + " | ".join(found) + " |", "|---|" + "---:|" * len(found)]
+    first = next(iter(found.values()))
+    for name in first["calibration"]:
+        cells = " | ".join(f"{guards['calibration'][name]:.3g}" for guards in found.values())
+        lines.append(f"| {name} | {cells} |")
+    for name in ("imagined return", "true return"):
+        cells = " | ".join(f"{guards[name]:.2f}" for guards in found.values())
+        lines.append(f"| {name} | {cells} |")
+    name = "imagined minus true return"
+    cells = " | ".join(interval(guards[name], ".2f") for guards in found.values())
+    return [*lines, f"| {name} | {cells} |"]
+
+
+def speed_table() -> list[str]:
+    """Throughput with 64 worlds, and planning."""
+    found = content()
+    lines = ["| | |", "|---|---:|"]
+    for name, value in found.get("throughput", {}).items():
+        lines.append(f"| 64 worlds, {name} | {value:.{0 if value >= 10 else 2}f} |")
+    for name, plan in found.get("planner", {}).items():
+        success = interval(plan["success"], ".0%")
+        lines.append(f"| planning, {name}: success in {plan['episodes']} mazes | {success} |")
+        lines.append(f"| planning, {name}: s a step | {plan['seconds per step']:.2g} |")
+    machine = found.get("machine", {}).get("processor", "")
+    return [*lines, "", f"Processor: {machine}."] if len(lines) > 2 else NOT_YET
+
+
+TABLES: dict[str, Callable[[], list[str]]] = {
+    "transfer": partial(transfer_table, how=""),
+    "branches": branch_table,
+    "guards": guard_table,
+    "speed": speed_table,
+}
+
+
+def curve_figure() -> None:
+    """Success on validation mazes against simulator frames and against time, of all trainings."""
+    curves = content()["transfer"]["curves"]
+    figure = new_figure(9.0, 3.6)
+    axes = figure.subplots(1, 2)
+    for arm, runs in curves.items():
+        for number, run in enumerate(runs):
+            for axis, key, unit in ((axes[0], "simulator_frames", 1e3), (axes[1], "seconds", 60)):
+                axis.plot(
+                    [point[key] / unit for point in run], [point["success"] for point in run],
+                    "o-", color=COLOURS[arm], label=arm if not number else None, markersize=4,
+                )  # fmt: skip
+    for axis, label in zip(axes, ("simulator frames, thousands", "minutes"), strict=True):
+        axis.set(xlabel=label, ylabel="success", ylim=(0, 1.03))
+        axis.grid(color=FAINT)
+    axes[0].legend(frameon=False)
+    figure.tight_layout()
+    save_png(figure, IMAGES / "curves.png")
+
+
+if __name__ == "__main__":
+    tyro.cli(curve_figure)
