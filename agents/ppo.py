@@ -87,8 +87,8 @@ class Args:
     """Steps after which imagined episodes, begun at recorded moments, are cut; 0: do not."""
     branch_data: Path | None = None
     """Data set of those moments."""
-    branch_context: int = 8
-    """Recorded frames that such an episode is given first."""
+    branch_context: int = 32
+    """Recorded frames that such an episode is given first; what they do not show is invented."""
     begin_with: Path | None = None
     """A trained agent to begin with, instead of random weights."""
     checkpoint_every: int = 20

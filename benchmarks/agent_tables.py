@@ -1,22 +1,29 @@
-"""Tables and figure of docs/agents.md, and README's of transfer, from what `agents` wrote.
+"""Tables and pictures of docs/agents.md, and README's of transfer, from what `agents` wrote.
 
-Figure: `python -m benchmarks.agent_tables`; the tables are written by `benchmarks.tables`.
+Pictures: `python -m benchmarks.agent_tables`; the tables are written by `benchmarks.tables`.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tyro
+from PIL import Image
 
+from worldmodel_env.data.importers.video import read_video
+from worldmodel_env.data.writer import replace_file
 from worldmodel_env.evaluation.figure import FAINT, new_figure, save_png
 
 RESULTS = Path("benchmarks/results")
 IMAGES = Path("docs/images/agents")
 COLOURS = {"simulator": "#1f2430", "imagination": "#d1742f", "refreshed": "#2a9d8f"}
 NOT_YET = ["Not measured yet."]
+SIDE, SHOWN = 96, 12
+"""Of films: pixels of a frame, and how many are shown."""
 
 
 def content() -> dict[str, Any]:
@@ -69,6 +76,36 @@ def branch_table() -> list[str]:
     return lines
 
 
+def foresight_table() -> list[str]:
+    """What worlds say of an ending h steps before it comes."""
+    if not (found := content().get("world")):
+        return NOT_YET
+    horizons = next(iter(found.values()))["horizons"]
+    lines = [
+        "| steps before the end | " + " | ".join(map(str, horizons)) + " |",
+        "|---|" + "---:|" * len(horizons),
+    ]
+    for name, world in found.items():
+        for key, what in (("ended", "ends in time"), ("too_soon", "ends too soon")):
+            cells = " | ".join(f"{value:.0%}" for value in world[key])
+            lines.append(f"| `{name}` {what} | {cells} |")
+    return lines
+
+
+def turning_table() -> list[str]:
+    """Goals that come into view while turning on the spot."""
+    path = RESULTS / "turning.json"
+    if not path.exists():
+        return NOT_YET
+    found = json.loads(path.read_text())["results"]
+    turns = [key.split()[-2] for key in found if key.startswith("simulator")]
+    lines = ["| turns | " + " | ".join(turns) + " |", "|---|" + "---:|" * len(turns)]
+    for name in ("simulator", "world"):
+        cells = (f"{found[f'{name}: a goal seen within {k} turns']:.0%}" for k in turns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return [*lines, "", f"{found['moments']:.0f} moments, of as many test mazes."]
+
+
 def guard_table() -> list[str]:
     """Calibration and gap of the first agent of each imagined arm."""
     found = content().get("transfer", {}).get("guards")
@@ -104,15 +141,28 @@ def speed_table() -> list[str]:
 TABLES: dict[str, Callable[[], list[str]]] = {
     "transfer": partial(transfer_table, how=""),
     "branches": branch_table,
+    "foresight": foresight_table,
+    "turning": turning_table,
     "guards": guard_table,
     "speed": speed_table,
 }
 
 
-def curve_figure() -> None:
+def main(films: Path = Path("runs/agents/transfer/imagination/seed-0")) -> None:
+    """Draw the curves, and what an agent saw in three unseen mazes.
+
+    Args:
+        films: folder of an agent whose test episodes were filmed.
+    """
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    draw_curves()
+    draw_films(sorted(films.glob("test-*.mp4")))
+
+
+def draw_curves() -> None:
     """Success on validation mazes against simulator frames and against time, of all trainings."""
     curves = content()["transfer"]["curves"]
-    figure = new_figure(9.0, 3.6)
+    figure = new_figure(9.0, 3.4)
     axes = figure.subplots(1, 2)
     for arm, runs in curves.items():
         for number, run in enumerate(runs):
@@ -122,12 +172,24 @@ def curve_figure() -> None:
                     "o-", color=COLOURS[arm], label=arm if not number else None, markersize=4,
                 )  # fmt: skip
     for axis, label in zip(axes, ("simulator frames, thousands", "minutes"), strict=True):
-        axis.set(xlabel=label, ylabel="success", ylim=(0, 1.03))
+        axis.set(xlabel=label, ylabel="success in validation mazes", ylim=(0, 1.03))
         axis.grid(color=FAINT)
     axes[0].legend(frameon=False)
     figure.tight_layout()
     save_png(figure, IMAGES / "curves.png")
 
 
+def draw_films(films: Sequence[Path]) -> None:
+    """A row for each episode: its first frame, its last, and some between."""
+    rows = []
+    for film in films:
+        frames = read_video(film, resolution=SIDE)
+        shown = np.linspace(0, len(frames) - 1, SHOWN).round().astype(int)
+        rows.append(np.concatenate(frames[shown], 1))
+    image = BytesIO()
+    Image.fromarray(np.concatenate(rows)).save(image, "PNG", optimize=True)
+    replace_file(IMAGES / "films.png", image.getvalue())
+
+
 if __name__ == "__main__":
-    tyro.cli(curve_figure)
+    tyro.cli(main)

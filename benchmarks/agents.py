@@ -11,7 +11,7 @@ imitates mazes of size 9, so one of the size asked for is trained from it first.
 - transfer: simulator, imagination and imagination with refreshes, three trainings of each
 - planner: success by planning in the world, with and without the critic of a trained agent
 
-The numbers go to OUT/agents.json, all episodes to OUT/transfer/report.json.
+The numbers go to OUT/agents.json, those of every single episode to OUT/agents-episodes.json.
 """
 
 import json
@@ -35,7 +35,7 @@ from agents.network import Agent, load_agent
 from agents.planner import Planner
 from agents.policy import Actors
 from agents.ppo import Args, train
-from agents.transfer import Transfer, transfer
+from agents.transfer import Arm, Transfer, transfer
 from benchmarks.report import processor
 from simulators import explorers
 from simulators.recorder import record
@@ -68,25 +68,32 @@ class Settings:
     """Cells along a maze's edge: 5, 7 or 9."""
     recorded: int = 1500
     """Training episodes to record; an eighth of them for validation, from which dreams begin."""
-    world_minutes: float = 90.0
+    world: str = ""
+    """World to learn in; the one that part `world` makes if not given."""
+    world_minutes: float = 36.0
     """Training of the world."""
     steps: int = 65_536
     """Environment steps of each agent's training in imagination."""
     simulator_steps: int = 131_072
     """The same in the simulator, where the goal is seldom met at first."""
+    arms: tuple[Arm, ...] = ("simulator", "imagination", "refreshed")
+    """Kinds of trainings to compare."""
     seeds: int = 3
     """Trainings of each kind."""
     episodes: int = 200
     """Unseen mazes to judge by."""
     tried: tuple[tuple[int, int], ...] = ((0, 0), (8, 32), (32, 8), (32, 32), (32, 64))
     """C and H to try; H of 0 stands for whole episodes from first frames."""
+    entropy: float = 0.03
+    """Weight of the agents' entropy bonus: three times the usual, against turning on the spot until
+    a world invents the goal."""
     context: int = 32
     """C of the transfer: recorded frames that imagined roll-outs begin with."""
     branch: int = 32
     """H of the transfer: their imagined steps."""
     rounds: int = 3
     """Parts of a refreshed training."""
-    refresh_steps: int = 300
+    refresh_steps: int = 100
     """Training steps of the world at each refresh, between two rounds."""
     planned: int = 10
     """Unseen mazes to judge planning by, which takes seconds a step."""
@@ -98,8 +105,9 @@ class Settings:
     """CPU threads of everything."""
     backend: str = "auto"
     """What imagines; with openvino each world is exported once, and imagined faster."""
-    imagined: tuple[str, ...] = ()
-    """Further arguments of imagined environments, such as sampling={"steps":0}."""
+    imagined: tuple[str, ...] = ('sampling={"steps":0}',)
+    """Further arguments of imagined environments. Latents that are drawn keep long walks lively;
+    roll-outs as short as these are foreseen no worse without, and sooner."""
 
 
 def main(settings: Settings) -> None:
@@ -136,13 +144,15 @@ def make_data(settings: Settings) -> str:
 
 
 def make_world(settings: Settings) -> dict[str, Any]:
-    """Let the shipped world learn mazes of this size; its tokenizer knows their pictures.
+    """Let the shipped world learn mazes of this size, unless another one is named.
+
+    Its tokenizer knows their pictures.
 
     Returns:
-        How well it foresees the goal before and after (`agents/foresight.py`).
+        How well both foresee the goal (`agents/foresight.py`).
     """
     run = settings.out / "world"
-    if not (run / "world" / "world.json").exists():
+    if not settings.world and not (run / "world" / "world.json").exists():
         old, preset = World.load("maze"), load_preset("maze")
         train_teco(
             old.config.teco, preset.teco_training, vqgan=old.config.vqgan,
@@ -154,11 +164,15 @@ def make_world(settings: Settings) -> dict[str, Any]:
             sampling=old.config.sampling, begun_with=old,
         )  # fmt: skip
     data = TrajectoryDataset.open(settings.out / "data")
-    worlds = {"shipped": World.load("maze"), "trained on": World.load(run / "world")}
     return {
-        name: vars(foresight(world, data, threads=settings.threads))
-        for name, world in worlds.items()
+        name: vars(foresight(World.load(name), data, threads=settings.threads))
+        for name in ("maze", chosen(settings))
     }
+
+
+def chosen(settings: Settings) -> str:
+    """The world to learn in: a name or a folder."""
+    return settings.world or str(settings.out / "world" / "world")
 
 
 def words(settings: Settings) -> tuple[str, ...]:
@@ -172,15 +186,15 @@ def ppo(settings: Settings, out: Path, **changes: Any) -> Args:
     Twice the updates of `Args` from longer rollouts: of agents trained with those for 100,000 steps
     in the simulator none solved more than 60 % of the test mazes of size 5.
     """
-    world = f"world={settings.out / 'world' / 'world'}"
     return replace(
         Args(
             out,
             env=IMAGINED,
-            env_kwargs=(world, *words(settings)),
+            env_kwargs=(f"world={chosen(settings)}", *words(settings)),
             num_envs=16,
             rollout=128,
             steps=settings.steps,
+            entropy=settings.entropy,
             threads=settings.threads,
         ),
         **changes,
@@ -239,10 +253,10 @@ def compare(settings: Settings) -> dict[str, Any]:
     """The three arms: success, return and steps by policy, shares of the simulator's, guards."""
     text = transfer(
         Transfer(
-            settings.out / "transfer", world=str(settings.out / "world" / "world"),
+            settings.out / "transfer", world=chosen(settings),
             kwargs=(f"size={settings.size}",), imagined_kwargs=words(settings),
             seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
-            rounds=settings.rounds, world_steps=settings.refresh_steps,
+            arms=settings.arms, rounds=settings.rounds, world_steps=settings.refresh_steps,
             world_threads=settings.threads, simulator_steps=settings.simulator_steps,
             ppo=ppo(settings, Path(), **branching(settings, settings.context, settings.branch)),
         ),
@@ -250,9 +264,11 @@ def compare(settings: Settings) -> dict[str, Any]:
     )  # fmt: skip
     print(text)
     report = json.loads((settings.out / "transfer" / "report.json").read_text())
+    episodes = json.dumps(report["episodes"], separators=(",", ":"))
+    replace_file(settings.out / "agents-episodes.json", episodes.encode())
     told = (
-        "size", "recorded", "world_minutes", "steps", "simulator_steps", "seeds", "episodes",
-        "context", "branch", "rounds", "refresh_steps", "imagined",
+        "size", "recorded", "world", "world_minutes", "steps", "simulator_steps", "seeds",
+        "episodes", "context", "branch", "rounds", "refresh_steps", "imagined",
     )  # fmt: skip
     return {
         "settings": {name: getattr(settings, name) for name in told},

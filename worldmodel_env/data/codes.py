@@ -194,5 +194,5 @@ def _map(
             else:
                 arrays[name] = np.zeros(shape, dtype)  # which cannot be mapped
         return arrays, made_of
-    except (OSError, struct.error, KeyError, TypeError, ValueError):
+    except (OSError, struct.error, AttributeError, KeyError, TypeError, ValueError):
         return None
