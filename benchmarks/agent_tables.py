@@ -134,8 +134,10 @@ def speed_table() -> list[str]:
         success = interval(plan["success"], ".0%")
         lines.append(f"| planning, {name}: success in {plan['episodes']} mazes | {success} |")
         lines.append(f"| planning, {name}: s a step | {plan['seconds per step']:.2g} |")
-    machine = found.get("machine", {}).get("processor", "")
-    return [*lines, "", f"Processor: {machine}."] if len(lines) > 2 else NOT_YET
+    if len(lines) == 2:
+        return NOT_YET
+    machine = found["machine"]
+    return [*lines, "", f"{machine['threads']} threads; processor: {machine['processor']}."]
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {

@@ -70,7 +70,7 @@ def test_branches_planning_and_throughput(results):
         {"context": 32, "horizon": 8, "success": value(0.9)},
     ]
     results("agents.json", {
-        "machine": {"processor": "slow"}, "branches": branches,
+        "machine": {"processor": "slow", "threads": 2}, "branches": branches,
         "throughput": {"training, steps/s": 154.3}, "planner": {"no critic": plan},
     })  # fmt: skip
     text = "\n".join(agent_tables.branch_table())
