@@ -6,16 +6,15 @@ Pictures: `python -m benchmarks.agent_tables`; the tables are written by `benchm
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
-from PIL import Image
 
+from benchmarks.report import write_picture
 from worldmodel_env.data.importers.video import read_video
-from worldmodel_env.data.writer import replace_file
+from worldmodel_env.errors import InputError
 from worldmodel_env.evaluation.figure import FAINT, new_figure, save_png
 
 RESULTS = Path("benchmarks/results")
@@ -103,7 +102,7 @@ def turning_table() -> list[str]:
     for name in ("simulator", "world"):
         cells = (f"{found[f'{name}: a goal seen within {k} turns']:.0%}" for k in turns)
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return [*lines, "", f"{found['moments']:.0f} moments, of as many test mazes."]
+    return [*lines, "", f"{found['moments']:.0f} moments, of as many test episodes."]
 
 
 def guard_table() -> list[str]:
@@ -151,14 +150,18 @@ TABLES: dict[str, Callable[[], list[str]]] = {
 
 
 def main(films: Path = Path("runs/agents/transfer/imagination/seed-0")) -> None:
-    """Draw the curves, and what an agent saw in three unseen mazes.
+    """Draw the curves, once there are any, and what an agent saw in three unseen mazes.
 
     Args:
         films: folder of an agent whose test episodes were filmed.
     """
     IMAGES.mkdir(parents=True, exist_ok=True)
-    draw_curves()
-    draw_films(sorted(films.glob("test-*.mp4")))
+    if "transfer" in content():
+        draw_curves()
+    found = sorted(films.glob("test-*.mp4"))
+    if not found:
+        raise InputError(f"{films} holds no test-*.mp4; give the folder of an agent of a transfer.")
+    draw_films(found)
 
 
 def draw_curves() -> None:
@@ -188,9 +191,7 @@ def draw_films(films: Sequence[Path]) -> None:
         frames = read_video(film, resolution=SIDE)
         shown = np.linspace(0, len(frames) - 1, SHOWN).round().astype(int)
         rows.append(np.concatenate(frames[shown], 1))
-    image = BytesIO()
-    Image.fromarray(np.concatenate(rows)).save(image, "PNG", optimize=True)
-    replace_file(IMAGES / "films.png", image.getvalue())
+    write_picture(np.concatenate(rows), IMAGES / "films.png")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
-"""How a benchmark reports: a table for people, a JSON file for README's tables."""
+"""How a benchmark reports: a table for people, a JSON file for README's tables, pictures."""
 
 import json
 import platform
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from worldmodel_env.data.writer import replace_file
 
 
 def report(results: dict[str, float], out: Path, *, cores: int, device: str | None = None) -> None:
@@ -12,6 +19,14 @@ def report(results: dict[str, float], out: Path, *, cores: int, device: str | No
     out.parent.mkdir(parents=True, exist_ok=True)
     machine = {"processor": device or processor(), "cores": cores}
     out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+
+
+def write_picture(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write (H, W, 3) as a PNG, and its folder if need be."""
+    image = BytesIO()
+    Image.fromarray(pixels).save(image, "PNG", optimize=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, image.getvalue())
 
 
 def processor() -> str:

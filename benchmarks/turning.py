@@ -7,7 +7,6 @@ is paid for goals finds any that a world invents.
 
 import tempfile
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,12 @@ import numpy as np
 import torch
 import tyro
 from numpy.typing import NDArray
-from PIL import Image
 
 import simulators  # noqa: F401  registers SimMaze-v0
 import worldmodel_env  # noqa: F401  registers TecoMaze-v0
-from benchmarks.report import report
+from benchmarks.report import report, write_picture
 from simulators.recorder import record
 from worldmodel_env.data.dataset import TrajectoryDataset
-from worldmodel_env.data.writer import replace_file
 
 RIGHT, BATCH, GAP = 1, 16, 6
 POLICY = "explore=0.5,look-around=0.5"
@@ -156,10 +153,7 @@ def draw(true: Frames, imagined: Frames, path: Path) -> None:
     for moment in range(min(6, true.shape[1])):
         both = [np.concatenate(frames[::3, moment], 1) for frames in (true, imagined)]
         rows += [*both, np.full((GAP, both[0].shape[1], 3), 255, np.uint8)]
-    image = BytesIO()
-    Image.fromarray(np.concatenate(rows[:-1])).save(image, "PNG", optimize=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, image.getvalue())
+    write_picture(np.concatenate(rows[:-1]), path)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import agent_tables
 from benchmarks.turning import goalless, shows_goal
 from simulators.recorder import record
 from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.errors import InputError
+from worldmodel_env.evaluation.video import write_video
 
 
 @pytest.fixture
@@ -92,6 +95,25 @@ def test_turning(results):
     assert "| simulator | 4% | 8% |" in text
     assert "| world | 54% | 58% |" in text
     assert "9 moments" in text
+
+
+def test_films_are_a_row_each(results, tmp_path):
+    with pytest.raises(InputError, match=r"holds no test-\*\.mp4"):
+        agent_tables.main(tmp_path)
+    for i, length in enumerate((5, 20)):
+        write_video(tmp_path / f"test-{i}.mp4", np.full((length, 64, 64, 3), 90, np.uint8))
+    agent_tables.main(tmp_path)
+    with Image.open(tmp_path / "films.png") as picture:
+        assert picture.size == (agent_tables.SHOWN * agent_tables.SIDE, 2 * agent_tables.SIDE)
+
+
+def test_foresight(results):
+    worlds = {"maze": {"horizons": [1, 8], "ended": [0.7, 0.1], "too_soon": [0.0, 0.2]}}
+    results("agents.json", {"world": worlds})
+    text = "\n".join(agent_tables.foresight_table())
+    assert "| steps before the end | 1 | 8 |" in text
+    assert "| `maze` ends in time | 70% | 10% |" in text
+    assert "| `maze` ends too soon | 0% | 20% |" in text
 
 
 def test_moments_show_no_goal_and_are_reached_again(tmp_path):
