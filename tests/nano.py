@@ -19,6 +19,8 @@ SPACES = {
     "multi": spaces.MultiDiscrete([3, 2]),
     "box": spaces.Box(np.array([-1, 0], np.float32), np.array([1, 1], np.float32)),
 }
+MOTION = ((1 / 16, 0.0, 0.0), (-1 / 16, 0.0, 0.0), (0.0, 1.0, 0.0))
+"""Left, right, forward, as of SimMaze-v0."""
 
 
 def nano_teco(kind: str = "discrete") -> TecoConfig:
@@ -35,6 +37,7 @@ def make_nano(
     seed: int = 0,
     first_frame: bool = False,
     endless: bool = False,
+    reckons: bool = False,
     **temporal: Any,
 ) -> World:
     """A world with random weights that hardly ever ends an episode.
@@ -47,12 +50,16 @@ def make_nano(
         seed: of weights and starts.
         first_frame: it can imagine one.
         endless: it never ends an episode, for tests whose noise has no seed.
+        reckons: its actions are left, right and forward, its heads go by poses and it reads whole
+            frames.
         **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
     preset = load_preset("nano")
     patch = preset.vqgan.patch * resolution // preset.vqgan.resolution
     vqgan = replace(preset.vqgan, resolution=resolution, patch=patch)
     teco_config = replace(nano_teco(kind), first_frame=first_frame)
+    if reckons:
+        teco_config = replace(teco_config, motion=MOTION, whole_frames=True)
     if temporal:
         teco_config = replace(teco_config, temporal=replace(teco_config.temporal, **temporal))
     config = WorldConfig(vqgan, teco_config, Sampling(steps=steps), max_episode_steps=40)
@@ -60,6 +67,11 @@ def make_nano(
         torch.manual_seed(seed)
         model = Imagination(Vqgan(vqgan), Teco(config.teco), config.sampling)
     teco = model.teco.requires_grad_(False)
+    if teco.whole is not None:
+        # Untrained, these parts say nothing.
+        for part in (teco.whole, *teco.temporal.biases):
+            for weight in part.parameters():
+                weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
     teco.code_vectors.copy_(model.vqgan.codebook.vectors())
     # Untrained, the head would end every other step, and pay nothing.
     last = teco.outcome_head.mlp[-1]

@@ -7,6 +7,8 @@ State (batch first, fixed shapes; W sink and window, S tokens a frame, g latent 
     keys_0, values_0, ... of each layer  (B, heads, W, S, d)  rings, raw
     index   (B,) int64                   frames the rings have been given
     memory  (B, layers, heads, rows, d)  float32, only of models with a memory
+    poses   (B, W, 3)                    float32, of the rings' frames, only of models that reckon
+    pose    (B, 3)                       float32, of the present frame, as well
     latent  (B, e, g, g)                 what is new in the present frame
     codes   (B, 2g, 2g) int64            VQ-GAN codes of the present frame
 
@@ -25,6 +27,7 @@ from torch import Tensor, nn
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.codebook import largest
 from worldmodel_env.models.heads import Outcome
+from worldmodel_env.models.reckoning import Path, moved, origin, stopped
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.models.teco import NO_FRAME, Teco
 from worldmodel_env.models.vqgan import Vqgan
@@ -173,7 +176,7 @@ class Imagination(nn.Module):
         codes = largest(logits)
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
         guess = Guess(z_codes, logits, teco.outcome(h, latent))
-        return _next(state, past, latent, codes, action), guess
+        return self._next(state, past, latent, codes, action), guess
 
     def observe(self, state: State, frame: Tensor, action: Tensor) -> State:
         """Take in a real frame.
@@ -188,13 +191,13 @@ class Imagination(nn.Module):
     def observe_codes(self, state: State, codes: Tensor, action: Tensor) -> State:
         """`observe` for a frame that is already encoded, codes (B, 2g, 2g)."""
         past, _, _ = self._advance(state, action)
-        return _next(state, past, self._latent(state["codes"], codes), codes, action)
+        return self._next(state, past, self._latent(state["codes"], codes), codes, action)
 
     def _advance(self, state: State, action: Tensor) -> tuple[State, Tensor, Tensor]:
-        vector = self.teco.action(action)
-        tokens = self.teco.tokens(state["latent"], vector)
-        out, past = self.teco.temporal.step(tokens, state)
-        return past, self.teco.latent_map(out), vector
+        teco = self.teco
+        vector = teco.action(action)
+        out, past = temporal_step(teco, state, action, vector)
+        return past, teco.latent_map(out), vector
 
     def _draw(self, h: Tensor, noise: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
         """z (B, e, g, g), and its codes (B, g, g) unless the prior is not asked."""
@@ -215,28 +218,56 @@ class Imagination(nn.Module):
         z, _ = teco.codebook(teco.encoder(teco.vectors(previous), teco.vectors(current)))
         return z
 
+    def _next(
+        self, state: State, past: State, latent: Tensor, codes: Tensor, action: Tensor
+    ) -> State:
+        new = {**past, "latent": latent.to(state["latent"].dtype), "codes": codes}
+        if "pose" in state:
+            motion = stopped(self.teco.motion[action], state["codes"], codes)
+            new["pose"] = moved(state["pose"], motion)
+        if "clock" in state:
+            new["clock"] = state["clock"] + 1
+            new["history"] = torch.cat([state["history"][:, 1:], codes[:, None]], 1)
+            new["taken"] = torch.cat([state["taken"][:, 1:], action[:, None]], 1)
+        return new
+
 
 def beginning(teco: Teco, codes: Tensor) -> State:
     """The state after an episode's first frame, codes (B, 2g, 2g), as any model has it."""
     _, state = _start(teco, codes.shape[0])
     current = teco.vectors(codes)
     latent = teco.encoder(teco.encoder.start.expand_as(current), current)
-    return {**state, "latent": latent, "codes": codes}
+    state |= {"latent": latent, "codes": codes}
+    if teco.cfg.motion:
+        state["pose"] = origin(codes)
+    return state
+
+
+def temporal_step(teco: Teco, state: State, action: Tensor, vector: Tensor) -> tuple[Tensor, State]:
+    """What the temporal transformer says (B, S, D) of the frame that an action leads to.
+
+    Args:
+        teco: the model.
+        state: after the frame before; not changed.
+        action: (B,) int64 or (B, k).
+        vector: (B, A) of the same.
+
+    Returns:
+        That, and the transformer's next state.
+    """
+    tokens = teco.tokens(state["latent"], state["codes"], vector)
+    path = None
+    if "pose" in state:
+        asked = moved(state["pose"], teco.motion[action])
+        path = Path(state["pose"][:, None], asked[:, None])
+    return teco.temporal.step(tokens, state, path)
 
 
 def _start(teco: Teco, batch: int) -> tuple[Tensor, State]:
     """What the start token makes of nothing: temporal outputs, and the state with it."""
     start = teco.start.expand(batch, -1, -1)
-    return teco.temporal.step(start, teco.temporal.begin(batch, start))
-
-
-def _next(state: State, past: State, latent: Tensor, codes: Tensor, action: Tensor) -> State:
-    new = {**past, "latent": latent.to(state["latent"].dtype), "codes": codes}
-    if "clock" in state:
-        new["clock"] = state["clock"] + 1
-        new["history"] = torch.cat([state["history"][:, 1:], codes[:, None]], 1)
-        new["taken"] = torch.cat([state["taken"][:, 1:], action[:, None]], 1)
-    return new
+    path = Path.standing(origin(start)) if teco.cfg.motion else None
+    return teco.temporal.step(start, teco.temporal.begin(batch, start), path)
 
 
 def _imagined(frame: Tensor, guess: Guess) -> Imagined:

@@ -25,6 +25,7 @@ from worldmodel_env.models.codebook import Codebook, Quantised
 from worldmodel_env.models.heads import Outcome, OutcomeHead
 from worldmodel_env.models.maskgit import Maskgit
 from worldmodel_env.models.prior import PriorConfig
+from worldmodel_env.models.reckoning import Motion, Path, moved, reckoned, stopped
 from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer
 
 NO_FRAME = -1
@@ -64,6 +65,11 @@ class TecoConfig:
         codebook_logits: the decoder also scores codes by their vectors.
         reencode: when imagining, z_t is read back from the decoded frame instead of the prior's
             sample, so that the past is what was shown.
+        motion: what each action does to the pose, for dead reckoning (`models/reckoning.py`): heads
+            then also go by where frames were seen from. Empty: poses are not known, as in the
+            paper. None takes the data set's when training starts, if it has any.
+        whole_frames: temporal tokens also hold all of a frame, not only what is new in it, which is
+            what there is to know of a place seen before from elsewhere.
         first_frame: frame 0 is predicted too, from nothing, so that a roll-out can start without a
             real frame; the reference cannot.
     """
@@ -89,14 +95,29 @@ class TecoConfig:
     codebook_logits: bool = False
     reencode: bool = False
     conditional_encoder: bool = True
+    motion: tuple[Motion, ...] | None = ()
+    whole_frames: bool = False
     first_frame: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse levels of a noise that is not there (InputError)."""
+        """Refuse levels of a noise that is not there, motion of other actions (InputError)."""
         if self.code_noise_levels and not (self.code_noise and self.local_skip):
             raise InputError(
                 f"code_noise_levels is {self.code_noise_levels}, but no code is replaced: "
                 f"code_noise is {self.code_noise} and local_skip {self.local_skip}; turn both on."
+            )
+        if self.motion == ():
+            return
+        if self.temporal.positions == "absolute":
+            raise InputError(
+                "motion is given, but poses are kept beside the frames of a window that slides; "
+                "use positions='window' or no motion."
+            )
+        actions = self.actions
+        if self.motion and actions and actions.choices != (len(self.motion),):
+            raise InputError(
+                f"motion is of {len(self.motion)} actions, but the action space is {actions}; give "
+                "three numbers for each choice of a Discrete space, or no motion."
             )
 
     @property
@@ -228,11 +249,13 @@ class Teco(nn.Module):
     """The pieces of the model; `training/teco_loss.py` and `imagination/step.py` arrange them."""
 
     code_vectors: Tensor
+    motion: Tensor
 
     def __init__(self, cfg: TecoConfig) -> None:
         super().__init__()
-        if cfg.actions is None:
-            raise ValueError("TecoConfig.actions is None; set it from the data set's action space.")
+        if cfg.actions is None or cfg.motion is None:
+            name = "actions" if cfg.actions is None else "motion"
+            raise ValueError(f"TecoConfig.{name} is None; set it from the data set.")
         self.cfg = cfg
         grid = cfg.grid
         side = grid // cfg.temporal_stride
@@ -244,8 +267,16 @@ class Teco(nn.Module):
         self.to_tokens = PatchLinear(
             cfg.embed_dim + cfg.action_dim, cfg.temporal.dim, cfg.temporal_stride
         )
+        self.whole = None
+        if cfg.whole_frames:
+            self.whole = PatchLinear(cfg.vq_dim, cfg.temporal.dim, 2 * cfg.temporal_stride)
+            # So that a world that is given it goes on as it was.
+            nn.init.zeros_(self.whole.conv.weight)
         self.start = nn.Parameter(torch.randn(side * side, cfg.temporal.dim) * 0.02)
-        self.temporal = TemporalTransformer(cfg.temporal, side * side)
+        reckons = bool(cfg.motion)
+        self.temporal = TemporalTransformer(cfg.temporal, side * side, reckons=reckons)
+        motion = torch.tensor(cfg.motion or ((0.0, 0.0, 0.0),))
+        self.register_buffer("motion", motion, persistent=False)
         self.from_tokens = UnpatchLinear(cfg.temporal.dim, cfg.embed_dim, cfg.temporal_stride)
         self.skip = LocalSkip(cfg) if cfg.local_skip else None
         levels = cfg.code_noise_levels
@@ -261,12 +292,51 @@ class Teco(nn.Module):
         vectors = F.embedding(codes, self.code_vectors).to(self.start.dtype)
         return vectors.permute(0, 3, 1, 2)
 
-    def tokens(self, z: Tensor, action: Tensor) -> Tensor:
-        """Latents (B, e, g, g) and the action taken after them (B, A) -> (B, S, D)."""
+    def tokens(self, z: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+        """What the temporal transformer reads of frames.
+
+        Args:
+            z: latents (B, e, g, g).
+            codes: VQ-GAN codes of the same frames (B, 2g, 2g).
+            action: vectors (B, A) of the actions taken after them.
+
+        Returns:
+            (B, S, D).
+        """
         g = self.cfg.grid
         tiled = action[..., None, None].expand(-1, -1, g, g)
         x = self.to_tokens(torch.cat([z, tiled.to(z.dtype)], 1))
+        if self.whole is not None:
+            x = x + self.whole(self.vectors(codes))
         return x.flatten(2).transpose(1, 2)
+
+    def path(
+        self, start: Tensor, codes: Tensor, action: Tensor | None, known: Tensor | None = None
+    ) -> tuple[Path, Tensor] | tuple[None, None]:
+        """Where the frames of clips were seen from; None for a model that does not reckon.
+
+        Args:
+            start: (B, 3) float32, the pose of the first.
+            codes: (B, T, 2g, 2g).
+            action: (B, N) int64, N being T-1 or T; None where they are not known.
+            known: (B, N) bool; False: this one is not, and counts as none.
+
+        Returns:
+            The path of the N frames before an action, and the pose (B, 3) of frame T-1.
+        """
+        if not self.cfg.motion:
+            return None, None
+        frames = codes.shape[1]
+        if action is None:
+            still = start[:, None].expand(-1, frames - 1, -1)
+            return Path(still, still), start
+        motion = self.motion[action]
+        if known is not None:
+            motion = motion * known[..., None]
+        real = stopped(motion[:, : frames - 1], codes[:, :-1], codes[:, 1:])
+        poses = reckoned(start, real)
+        before = poses[:, : motion.shape[1]]
+        return Path(before, moved(before, motion)), poses[:, -1]
 
     def latent_map(self, x: Tensor) -> Tensor:
         """Temporal outputs (B, S, D) -> h (B, e, g, g)."""

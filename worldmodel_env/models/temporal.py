@@ -6,6 +6,7 @@ It computes the same function for whole clips, chunk by chunk, and one frame at 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -25,6 +26,7 @@ from worldmodel_env.models.mixers.state import (
 )
 from worldmodel_env.models.mixers.window import Window
 from worldmodel_env.models.positions import sinusoids
+from worldmodel_env.models.reckoning import Path, PoseBias, features
 
 
 @dataclass(frozen=True)
@@ -185,8 +187,14 @@ class OutputHead(nn.Module):
 class TemporalTransformer(nn.Module):
     """Frames of S tokens: each token is told of all tokens of its own frame and of those before."""
 
-    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
-        """`tokens`: S, tokens per frame."""
+    def __init__(self, cfg: TemporalConfig, tokens: int, *, reckons: bool = False) -> None:
+        """Random weights.
+
+        Args:
+            cfg: sizes.
+            tokens: S, tokens per frame.
+            reckons: heads also go by where frames were seen from, and calls are given a `Path`.
+        """
         super().__init__()
         self.cfg = cfg
         self.tokens = tokens
@@ -199,6 +207,9 @@ class TemporalTransformer(nn.Module):
             self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads)
         else:
             self.layers = MemoryLayers(cfg, tokens)
+        self.biases = nn.ModuleList(
+            PoseBias(cfg.heads, tokens) for _ in range(cfg.layers if reckons else 0)
+        )
         self.head = OutputHead(cfg.dim, cfg.dim)
 
     def begin(self, batch: int, like: Tensor) -> State:
@@ -208,6 +219,8 @@ class TemporalTransformer(nn.Module):
             keys_0, values_0, ...: (B, heads, sink + window, S, d), raw, of each layer; the sink's
                 frames, then a ring.
             index: (B,) int64, how many frames each row has seen.
+            poses: (B, sink + window, 3) float32, from where the same frames as the keys' were seen;
+                absent unless the model reckons.
             memory: (B, L, heads, rows, d) float32 whatever the dtype; absent without a memory.
         """
         state = {
@@ -215,25 +228,32 @@ class TemporalTransformer(nn.Module):
             for layer in range(self.cfg.layers) for name in ring_names(layer)
         }  # fmt: skip
         state["index"] = torch.zeros(batch, dtype=torch.int64, device=like.device)
+        if self.biases:
+            state["poses"] = like.new_zeros(batch, self.window.slots, 3, dtype=torch.float32)
         if shape := self._memory_shape:
             state["memory"] = like.new_zeros(batch, *shape, dtype=torch.float32)
         return state
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Whole clips from their beginning: (B, T, S, D) -> (B, T, S, D)."""
+    def forward(self, x: Tensor, path: Path | None = None) -> Tensor:
+        """Whole clips from their beginning: (B, T, S, D) and their path -> (B, T, S, D)."""
         time = torch.arange(x.shape[1], device=x.device)[None]
         y = self._embed(x, time).flatten(1, 2)
         shape = self._memory_shape
         memory = y.new_zeros(len(x), *shape, dtype=torch.float32) if shape else None
-        y, _ = self._through(y, [self.window.whole] * self.cfg.layers, memory)
+        mixes = [
+            partial(self.window.whole, bias=bias)
+            for bias in self._biases(path, path.seen if path else None)
+        ]
+        y, _ = self._through(y, mixes, memory)
         return self.head(y).view(x.shape)
 
-    def chunk(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def chunk(self, x: Tensor, state: State, path: Path | None = None) -> tuple[Tensor, State]:
         """T frames after those of a state: what `step` says of them one by one, in parallel.
 
         Args:
             x: (B, T, S, D).
             state: as `begin`, `chunk` or `step` returned it; other entries are left out.
+            path: of the T frames, for a model that reckons.
 
         Returns:
             Outputs (B, T, S, D) and the state after the last frame.
@@ -242,33 +262,47 @@ class TemporalTransformer(nn.Module):
             InputError: the state is another model's, or the frames have another number of tokens.
         """
         time = torch.arange(x.shape[1], device=x.device) + state["index"][:, None]
-        return self._after(x, time, state, self.window.chunk)
+        seen = torch.cat([state["poses"], path.seen], 1) if path else None
+        return self._after(x, time, state, self.window.chunk, path, seen)
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One frame: as `chunk`, with (B, S, D) in and out."""
-        y, state = self._after(x[:, None], state["index"][:, None], state, self.window.step)
+    def step(self, x: Tensor, state: State, path: Path | None = None) -> tuple[Tensor, State]:
+        """One frame: as `chunk`, with (B, S, D) in and out; the path is of T = 1 frame."""
+        index = state["index"]
+        seen = self.window.write(state["poses"], path.seen, index) if path else None
+        y, state = self._after(x[:, None], index[:, None], state, self.window.step, path, seen)
         return y[:, 0], state
 
     def _after(
-        self, x: Tensor, time: Tensor, state: State, attend: Callable[..., tuple[Tensor, Ring]]
+        self,
+        x: Tensor,
+        time: Tensor,
+        state: State,
+        attend: Callable[..., tuple[Tensor, Ring]],
+        path: Path | None,
+        seen: Tensor | None,
     ) -> tuple[Tensor, State]:
+        """What `chunk` and `step` return; `seen` are poses in the order of `attend`'s keys."""
         check_tokens(x, self.tokens)
         check_rings(state, self.cfg.layers, self._ring_shape)
         check_memory(state, self.cfg.memory, self._memory_shape)
         index = state["index"]
         following: State = {}
 
-        def mixed(layer: int, old: Ring) -> Mix:
+        def mixed(layer: int, old: Ring, bias: Tensor | None) -> Mix:
             def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-                y, ring = attend(q, k, v, old, index)
+                y, ring = attend(q, k, v, old, index, bias)
                 following.update(zip(ring_names(layer), ring, strict=True))
                 return y
 
             return mix
 
-        mixes = [mixed(layer, old) for layer, old in enumerate(rings(state, self.cfg.layers))]
+        old = rings(state, self.cfg.layers)
+        biases = self._biases(path, seen)
+        mixes = [mixed(layer, *both) for layer, both in enumerate(zip(old, biases, strict=True))]
         y, memory = self._through(self._embed(x, time).flatten(1, 2), mixes, state.get("memory"))
         following["index"] = index + x.shape[1]
+        if path is not None:
+            following["poses"] = self.window.write(state["poses"], path.seen, index)
         if memory is not None:
             following["memory"] = memory
         return self.head(y).view(x.shape), following
@@ -286,6 +320,14 @@ class TemporalTransformer(nn.Module):
             x, state = layer(x, mix, state)
             following.append(state)
         return x, torch.stack(following, 1)
+
+    def _biases(self, path: Path | None, seen: Tensor | None) -> list[Tensor | None]:
+        """What each layer adds to the scores of the frames seen from `seen` (B, M, 3)."""
+        assert (path is not None) == bool(self.biases), "a path is for models that reckon"
+        if path is None or seen is None:
+            return [None] * self.cfg.layers
+        relation = features(path.asked, seen)
+        return [bias(relation) for bias in self.biases]
 
     def _embed(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, T, S, D) and frame indices (B or 1, T) -> (B, T, S, D)."""

@@ -13,6 +13,9 @@ from worldmodel_env.training import vqgan as vqgan_stage
 from worldmodel_env.training.checkpoint import Checkpoint, save_checkpoint
 from worldmodel_env.training.encode import weights_hash
 
+SILENT = ("temporal.biases.", "whole.")
+"""What a model may have and the world it begins with not: parts that say nothing at first."""
+
 
 def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
     """Put a world's tokenizer into the run `out`, as if it had been trained there.
@@ -47,7 +50,8 @@ def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
 def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list[str]:
     """Give a fresh model the weights of a world.
 
-    The model's window and sink may be others: no weight belongs to them.
+    The model's window and sink may be others: no weight belongs to them. It may reckon and read
+    whole frames where the world did not, for that adds nothing at first.
 
     Args:
         world: whose weights.
@@ -62,6 +66,8 @@ def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list
         InputError: the world's model has other sizes, or another memory.
     """
     weights = _part(world, "teco")
+    silent = {k: v for k, v in model.state_dict().items() if k.startswith(SILENT)}
+    weights = silent | weights
     theirs, wanted = world.config.teco.temporal.memory, model.cfg.temporal.memory
     fresh: list[str] = []
     if theirs == "none" != wanted:

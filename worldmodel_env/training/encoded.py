@@ -9,6 +9,7 @@ from torch import Tensor
 from worldmodel_env.data.clips import Clips
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.step import State, beginning
+from worldmodel_env.models.reckoning import Path, origin
 from worldmodel_env.models.teco import NO_FRAME, Teco
 
 
@@ -70,27 +71,34 @@ def encode(
     latents, z = latents.unflatten(0, (b, -1)), z.unflatten(0, (b, -1))
     codes = quantised.codes.unflatten(0, (b, -1))
 
+    shown = None if known is None else known.reshape(b, -1).expand(b, t - 1)
     if clips.actions is None:
         action = model.action.null.expand(b, t - 1, -1)
     else:
-        shown = None if known is None else known.reshape(b, -1).expand(b, t - 1)
         action = model.action(clips.actions, shown)
     previous, begin, state = clips.codes[:, :-1], 1, None
+    standing = origin(clips.codes) if carried is None else carried.get("pose", origin(clips.codes))
+    path, pose = model.path(standing, clips.codes, clips.actions, shown)
     if carried is None:
         # Frame 0 is context, never predicted: it need not fit the codebook.
         past = torch.cat([latents[:, :1], z[:, 1:-1]], 1)
-        tokens = _tokens(model, past, action)
+        tokens = _tokens(model, past, previous, action)
         sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
         begin = 0 if model.cfg.first_frame else 1
-        out = model.temporal(sequence)[:, begin:]
+        if path is not None:
+            path = path.after(Path.standing(standing))
+        out = model.temporal(sequence, path)[:, begin:]
         z, codes = z[:, begin:], codes[:, begin:]
         if model.cfg.first_frame:
             previous = F.pad(previous, (0, 0, 0, 0, 1, 0), value=NO_FRAME)
             action = torch.cat([model.action.null.to(action.dtype).expand(b, 1, -1), action], 1)
     else:
         past = torch.cat([carried["latent"].to(z.dtype)[:, None], z[:, :-1]], 1)
-        out, after = model.temporal.chunk(_tokens(model, past, action), carried)
+        tokens = _tokens(model, past, previous, action)
+        out, after = model.temporal.chunk(tokens, carried, path)
         after |= {"latent": z[:, -1], "codes": clips.codes[:, -1]}
+        if pose is not None:
+            after["pose"] = pose
         state = {name: tensor.detach() for name, tensor in after.items()}
 
     valid = clips.valid[:, first:]
@@ -148,9 +156,10 @@ def continued(
     return {name: torch.where(rows[name], fresh[name].to(x.dtype), x) for name, x in state.items()}
 
 
-def _tokens(model: Teco, past: Tensor, action: Tensor) -> Tensor:
-    """Latents (B, N, e, g, g) and actions after them (B, N, A) -> (B, N, S, D)."""
-    return model.tokens(past.flatten(0, 1), action.flatten(0, 1)).unflatten(0, past.shape[:2])
+def _tokens(model: Teco, past: Tensor, codes: Tensor, action: Tensor) -> Tensor:
+    """Latents (B, N, e, g, g) and codes of frames, actions after them (B, N, A) -> (B, N, S, D)."""
+    flat = (x.flatten(0, 1) for x in (past, codes, action))
+    return model.tokens(*flat).unflatten(0, past.shape[:2])
 
 
 def posterior(model: Teco, previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:

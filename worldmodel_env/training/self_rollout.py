@@ -106,9 +106,13 @@ def roll_out(world: Imagination, clips: Clips, lengths: Lengths, keys: Tensor) -
     imagined = lengths.told + lengths.window
     seen = dream(world, state, clips.actions[:, first : first + imagined], keys)
     action = model.action(clips.actions[:, first : first + lengths.predicted])
-    latents = seen.latents[:, : lengths.predicted]
-    tokens = model.tokens(latents.flatten(0, 1), action.flatten(0, 1))
-    out, _ = model.temporal.chunk(tokens.unflatten(0, latents.shape[:2]), state)
+    latents, codes = (x[:, : lengths.predicted] for x in (seen.latents, seen.codes))
+    tokens = model.tokens(*(x.flatten(0, 1) for x in (latents, codes, action)))
+    path = None
+    if "pose" in state:
+        taken = clips.actions[:, first : first + lengths.predicted]
+        path, _ = model.path(state["pose"], codes, taken)
+    out, _ = model.temporal.chunk(tokens.unflatten(0, latents.shape[:2]), state, path)
     h = model.latent_map(out.flatten(0, 1)).unflatten(0, latents.shape[:2])
     return SelfRollout(clips, lengths, seen, h, action)
 

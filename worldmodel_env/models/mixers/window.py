@@ -45,13 +45,22 @@ class Window:
         """Frames that a cache keeps: the sink's, then a ring of W."""
         return self.sink + self.frames
 
-    def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """A clip from its beginning: queries, keys, values (B, heads, T*S, d) -> (.., T*S, d)."""
+    def whole(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        """A clip from its beginning: queries, keys, values (B, heads, T*S, d) -> (.., T*S, d).
+
+        `bias` (B, heads, T*S, T*S) is added to the scores.
+        """
         frame = self._frames(q)[None]
-        return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]))
+        return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]), bias)
 
     def chunk(
-        self, q: Tensor, k: Tensor, v: Tensor, ring: Ring, index: Tensor
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        ring: Ring,
+        index: Tensor,
+        bias: Tensor | None = None,
     ) -> tuple[Tensor, Ring]:
         """T frames after those in the ring.
 
@@ -61,33 +70,39 @@ class Window:
             v: values.
             ring: keys and values so far.
             index: (B,) int64, frames that the ring has been given.
+            bias: (B, heads, T*S, (slots + T)*S), added to the scores of the ring's keys and of `k`.
 
         Returns:
             Weighted values (B, heads, T*S, d) and the next ring.
         """
-        frames = q.shape[2] // self.tokens
         held = self.held(index)
         kept = torch.where(held >= 0, held - index[:, None], NEVER)
         here = self._frames(q).expand(q.shape[0], -1)
         there = torch.cat([kept.repeat_interleave(self.tokens, 1), here], 1)
         old_k, old_v = (old.to(k.dtype).flatten(2, 3) for old in ring)
         y = self._attend(
-            q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), here, there, index[:, None]
+            q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), here, there, index[:, None], bias
         )
-        source = self.held(index + frames) - index[:, None]  # below 0: not of this chunk
-        place = source.clamp_min(0)[:, None, :, None, None].expand_as(ring[0])
-        written = (source >= 0)[:, None, :, None, None]
 
         def follow(old: Tensor, new: Tensor) -> Tensor:
-            new = new.unflatten(2, (-1, self.tokens)).to(old.dtype)
-            return torch.where(written, new.gather(2, place), old)
+            new = new.unflatten(2, (-1, self.tokens)).transpose(1, 2)
+            return self.write(old.transpose(1, 2), new, index).transpose(1, 2)
 
         return y, (follow(ring[0], k), follow(ring[1], v))
 
     def step(
-        self, q: Tensor, k: Tensor, v: Tensor, ring: Ring, index: Tensor
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        ring: Ring,
+        index: Tensor,
+        bias: Tensor | None = None,
     ) -> tuple[Tensor, Ring]:
-        """One frame: `chunk` for T = 1, with fewer operations and those that export everywhere."""
+        """One frame: `chunk` for T = 1, with fewer operations and those that export everywhere.
+
+        `bias` (B, heads, S, slots*S) is added to the scores of the next ring's keys.
+        """
         b, s = index.shape[0], self.tokens  # len() would fix it in exported graphs
         held = self.held(index + 1)  # the new frame takes the place of one that nobody sees
         age = index[:, None] - held
@@ -108,8 +123,19 @@ class Window:
         mask = (held >= 0)[:, None, None, :, None].expand(b, 1, 1, self.slots, s).flatten(3)
         # Spelled out: exported, torch's own attention scales and transposes all keys first.
         scores = (q * q.shape[-1] ** -0.5) @ keys.transpose(2, 3)
+        if bias is not None:
+            scores = scores + bias
         weight = scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
         return weight.to(values.dtype) @ values, ring
+
+    def write(self, old: Tensor, new: Tensor, index: Tensor) -> Tensor:
+        """What slots hold after T frames more: (B, slots, ...) and (B, T, ...) -> as `old`."""
+        frames, new = new.shape[1], new.to(old.dtype)
+        source = self.held(index + frames) - index[:, None]  # below 0: not among the new ones
+        source = source.view(*source.shape, *[1] * (old.ndim - 2))
+        if frames > 1:
+            new = new.gather(1, source.clamp_min(0).expand_as(old))
+        return torch.where(source >= 0, new, old)
 
     def held(self, index: Tensor) -> Tensor:
         """Number of the frame in each slot after `index` (B,) frames; below 0: none. (B, slots)."""
@@ -133,11 +159,19 @@ class Window:
         return frames.repeat_interleave(self.tokens)
 
     def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, here: Tensor, there: Tensor, first: Tensor
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        here: Tensor,
+        there: Tensor,
+        first: Tensor,
+        bias: Tensor | None,
     ) -> Tensor:
         """Attention between tokens of the frames `here` (R, N) and `there` (R, M), R = B or 1.
 
-        Both are counted from the chunk's first frame, whose own number is `first` (R, 1).
+        Both are counted from the chunk's first frame, whose own number is `first` (R, 1); `bias`
+        (B, heads, N, M) is added to the scores.
         """
         age = here[:, :, None] - there[:, None]
         mask = (age >= 0) & (age < self.frames)
@@ -156,4 +190,7 @@ class Window:
                 of_sink = sink[..., None]
                 near_keys = torch.cat([near_keys * ~of_sink, far_keys * of_sink], -1)
             q, k = near, near_keys
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None], scale=scale)
+        mask = mask[:, None]
+        if bias is not None:
+            mask = bias.to(q.dtype).masked_fill(~mask, -torch.inf)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
