@@ -50,7 +50,7 @@ def make_nano(
         seed: of weights and starts.
         first_frame: it can imagine one.
         endless: it never ends an episode, for tests whose noise has no seed.
-        reckons: its actions are left, right and forward, its heads go by poses and it reads whole
+        reckons: its actions are left, right and forward, its heads recall by place and it reads whole
             frames.
         **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
@@ -69,9 +69,8 @@ def make_nano(
     teco = model.teco.requires_grad_(False)
     if teco.whole is not None:
         # Untrained, these parts say nothing.
-        for part in (teco.whole, *teco.temporal.biases):
-            for weight in part.parameters():
-                weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
+        for part in (teco.whole.conv, *(layer.attention.recall for layer in teco.temporal.layers)):
+            part.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
     teco.code_vectors.copy_(model.vqgan.codebook.vectors())
     # Untrained, the head would end every other step, and pay nothing.
     last = teco.outcome_head.mlp[-1]

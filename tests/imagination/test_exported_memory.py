@@ -1,4 +1,4 @@
-"""Exported steps of models with a memory compute what the models compute."""
+"""Exported steps of models with a memory, or that reckon, compute what the models compute."""
 
 import numpy as np
 import pytest
@@ -63,9 +63,15 @@ def test_the_exported_step_computes_the_same(fields, tmp_path):
             torch.testing.assert_close(one, torch.from_numpy(other), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("memory", MEMORIES)
-def test_the_exported_world_imagines_the_same(memory, tmp_path):
+@pytest.mark.parametrize(
+    ("kept", "fields"),
+    [
+        *(pytest.param(("memory",), {"memory": m}, marks=pytest.mark.slow) for m in MEMORIES),
+        pytest.param(("poses", "pose"), {"reckons": True}, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
+def test_the_exported_world_imagines_the_same(kept, fields, tmp_path):
     """All graphs; the export checks itself against the model, and OpenVINO reads it too."""
     for package in ("onnxscript", "onnxruntime", "openvino"):
         pytest.importorskip(package)
@@ -75,12 +81,12 @@ def test_the_exported_world_imagines_the_same(memory, tmp_path):
     from worldmodel_env.imagination.onnxruntime_backend import OnnxRuntime
     from worldmodel_env.imagination.openvino_backend import OpenVino
 
-    world = World.load(make_nano(memory=memory).save(tmp_path / "world"))
+    world = World.load(make_nano(**fields).save(tmp_path / "world"))
     export = write_export(world, tmp_path / "out", Options(world.config.sampling))
     rings = tuple(
         name for layer in range(world.config.teco.temporal.layers) for name in ring_names(layer)
     )
-    assert export.state == (*rings, "index", "memory", "latent", "codes")
+    assert set(export.state) == {*rings, "index", *kept, "latent", "codes"}
     reference, keys = TorchBackend(world, precision="fp32"), torch.tensor([1, 2])
     for runtime in (
         OnnxRuntime(batch=2, threads=1),
@@ -92,7 +98,8 @@ def test_the_exported_world_imagines_the_same(memory, tmp_path):
             action = np.array([t % 3, (t + 1) % 3])
             want, _ = reference.step(state, action, keys)
             got, _ = backend.step(state, action, keys)
-            torch.testing.assert_close(got["memory"], want["memory"], atol=1e-4, rtol=1e-4)
+            for name in kept:
+                torch.testing.assert_close(got[name], want[name], atol=1e-4, rtol=1e-4)
             equal.append((got["codes"] == want["codes"]).float().mean())
             state = want
         assert np.mean(equal) >= 0.999

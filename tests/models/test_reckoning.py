@@ -2,17 +2,17 @@
 
 from math import pi
 
-import pytest
 import torch
 from nano import MOTION
 from torch import Tensor
 
 from worldmodel_env.models.reckoning import (
     FEATURES,
-    PoseBias,
+    Recall,
     features,
     moved,
     origin,
+    recalled,
     reckoned,
     stopped,
 )
@@ -92,18 +92,55 @@ def test_ahead_and_left_are_told_from_behind_and_right() -> None:
         assert (one - other).abs().max() > 0.1
 
 
-@pytest.mark.parametrize("tokens", [1, 4])
-def test_a_bias_is_zero_at_first_and_lies_where_its_tokens_do(tokens: int) -> None:
-    bias = PoseBias(2, tokens)
-    generator = torch.Generator().manual_seed(0)
+def scores(seen: list[list[float]], tokens: int = 1) -> Tensor:
+    """By which eight untrained heads recall what was seen from some poses, asked about the first.
+
+    (heads, S, M, S).
+    """
+    relation = features(torch.tensor([seen[:1]]), torch.tensor([seen]))
+    found = Recall(8, tokens)(relation).detach()
+    return found[0].view(8, tokens, len(seen), tokens)
+
+
+def test_untrained_heads_look_for_the_same_view_or_one_beside_it() -> None:
+    turned = [[5.0, -3.0, k / 16] for k in (4, 5, 3, 12)]
+    found = scores(turned)[:, 0, :, 0]
+    assert found.argmax(1).tolist() == [0, 1, 0, 2, 0, 1, 0, 2]
+    elsewhere = scores([[0.0, 0.0, 0.5], [2.0, 0.0, 0.5], [30.0, 0.0, 0.5]])[:, 0, :, 0]
+    assert (elsewhere[:4:2, 1] < -4).all(), "the first half want the very place"
+    assert (elsewhere[4::2, 1] > 0).all(), "the others one nearby"
+    assert (elsewhere[:, 2] < -5).all()
+
+
+def test_heads_that_want_the_same_view_want_it_token_by_token() -> None:
+    same = scores([[0.0, 0.0, 0.0]], tokens=4)[0, :, 0]
+    assert (same.argmax(1) == torch.arange(4)).all()
+
+
+def test_a_score_lies_where_its_tokens_do() -> None:
+    recall, generator = Recall(2, 4), torch.Generator().manual_seed(0)
     asked, seen = (torch.rand(1, n, 3, generator=generator) for n in (3, 5))
     relation = features(asked, seen)
-    assert not bias(relation).any()
-    with torch.no_grad():
-        bias.weight.normal_(generator=generator)
-    found = bias(relation)
-    assert found.shape == (1, 2, 3 * tokens, 5 * tokens)
-    weight = bias.weight.view(2, tokens, tokens, FEATURES)
-    for head, i, j, a, b in ((0, 2, 1, 0, tokens - 1), (1, 0, 4, tokens - 1, 0)):
+    found, weight = recall(relation), recall.weight.view(2, 4, 4, FEATURES)
+    assert found.shape == (1, 2, 12, 20)
+    for head, i, j, a, b in ((0, 2, 1, 0, 3), (1, 0, 4, 3, 0)):
         expected = weight[head, a, b] @ relation[0, i, j]
-        torch.testing.assert_close(found[0, head, i * tokens + a, j * tokens + b], expected)
+        torch.testing.assert_close(found[0, head, i * 4 + a, j * 4 + b], expected)
+
+
+def test_where_no_frame_fits_nothing_is_recalled() -> None:
+    values = torch.tensor([[[[1.0], [3.0]]]])
+    seen = torch.ones(1, 1, 1, 2, dtype=torch.bool)
+    assert recalled(torch.tensor([[[[-30.0, -40.0]]]]), seen, values).abs() < 1e-9
+    torch.testing.assert_close(
+        recalled(torch.tensor([[[[30.0, -40.0]]]]), seen, values).flatten(), torch.ones(1)
+    )
+    torch.testing.assert_close(
+        recalled(torch.zeros(1, 1, 1, 2), seen, values).flatten(), torch.tensor([4 / 3])
+    )
+    first = torch.tensor([True, False]).view(1, 1, 1, 2)
+    torch.testing.assert_close(
+        recalled(torch.tensor([[[[30.0, 90.0]]]]), first, values).flatten(), torch.ones(1)
+    )
+    nobody = torch.zeros_like(seen)
+    assert not recalled(torch.zeros(1, 1, 1, 2), nobody, values).any()

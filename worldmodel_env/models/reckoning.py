@@ -1,11 +1,15 @@
-"""Dead reckoning: where each frame was seen from, and attention that goes by it.
+"""Dead reckoning: where each frame was seen from, and recall by place.
 
 A transformer that is told actions only has to add up dozens of turns and steps before it can find
-what it saw from here. So poses are added up outside, from what each action does by itself, and
-every head learns how much it looks at a frame by where that lies as seen from the pose asked about
-(a bias to its scores, as ALiBi's and T5's are for distances in time):
+what it saw from here, and at small budgets never learns to. So poses are added up outside, from
+what each action does by itself; and each head reads its values a second time, weighted by how the
+poses lie instead of by what the frames show:
 
-    score(asked, seen) = q k / sqrt(d) + W features(where `seen` lies as seen from `asked`)
+    recalled(asked) = sum over seen of v(seen) exp(s) / (1 + sum of exp(s))
+    s = W features(where `seen` lies as seen from `asked`)
+
+At first W looks for frames seen from the pose asked about, or a turn beside it, from the same place
+or nearby. Where there is none the weights come to nothing: hence the 1.
 
 Poses count from wherever an episode or a clip began: only their differences reach the model. A
 world whose frames show no change was stopped by a wall, and its pose stays.
@@ -31,7 +35,13 @@ HARMONICS = 4
 RANGES = (1.0, 3.0, 8.0)
 """Standard deviations, in steps, within which a frame counts as seen from here."""
 
-FEATURES = (1 + 2 * HARMONICS) * (1 + len(RANGES)) + 2 * len(RANGES)
+SIDES = 2 * len(RANGES)
+"""Features that tell ahead from behind and left from right."""
+
+FEATURES = (1 + 2 * HARMONICS) * (1 + len(RANGES)) + SIDES
+
+AIM = 2.0
+"""Of untrained weights: a frame that fits scores 4, others -3 to -8, those far away -6."""
 
 
 @dataclass(frozen=True)
@@ -113,21 +123,49 @@ def features(asked: Tensor, seen: Tensor) -> Tensor:
     return torch.cat([products, torch.stack(sides, -1)], -1)
 
 
-class PoseBias(nn.Module):
-    """What a layer's heads add to their scores, for each of a frame's S tokens towards each.
-
-    Zero at first: a world that is given it goes on as it was.
-    """
+class Recall(nn.Module):
+    """By how much a layer's heads recall each of a frame's S tokens for each of another's."""
 
     def __init__(self, heads: int, tokens: int) -> None:
         """`tokens`: S, of a frame."""
         super().__init__()
         self.heads, self.tokens = heads, tokens
-        self.weight = nn.Parameter(torch.zeros(heads * tokens * tokens, FEATURES))
+        self.weight = nn.Parameter(_aims(heads, tokens).flatten(0, 2))
 
     def forward(self, relation: Tensor) -> Tensor:
-        """`features` (B, N, M, F) -> (B, heads, N*S, M*S)."""
+        """`features` (B, N, M, F) -> scores (B, heads, N*S, M*S)."""
         s = self.tokens
-        bias = nn.functional.linear(relation.to(self.weight.dtype), self.weight)
-        bias = bias.unflatten(-1, (self.heads, s, s)).permute(0, 3, 1, 4, 2, 5)
-        return bias.flatten(4, 5).flatten(2, 3)
+        scores = nn.functional.linear(relation.to(self.weight.dtype), self.weight)
+        scores = scores.unflatten(-1, (self.heads, s, s)).permute(0, 3, 1, 4, 2, 5)
+        return scores.flatten(4, 5).flatten(2, 3)
+
+
+def recalled(scores: Tensor, mask: Tensor, values: Tensor) -> Tensor:
+    """Values by place: scores (B, h, N, M), who may be seen, values (B, h, M, d) -> (B, h, N, d).
+
+    As a softmax beside a score of 0 whose value is nothing.
+    """
+    scores = scores.float().masked_fill(~mask, -torch.inf)
+    least = scores.amax(-1, keepdim=True).clamp_min(0)
+    weight = (scores - least).exp()
+    weight = weight / (weight.sum(-1, keepdim=True) + (-least).exp())
+    return weight.to(values.dtype) @ values
+
+
+def _aims(heads: int, tokens: int) -> Tensor:
+    """What heads look for before they are trained (heads, S, S, FEATURES).
+
+    Even ones want the same view, token by token, others that of a turn to the left or right; the
+    first half of them the same place, the others one nearby.
+    """
+    weight = torch.zeros(heads, tokens, tokens, 1 + 2 * HARMONICS, 1 + len(RANGES))
+    harmonics = torch.arange(1, HARMONICS + 1)
+    for head in range(heads):
+        aside = 0 if head % 2 == 0 else 2 - head % 4  # turns of a sixteenth: 0, or 1 and -1
+        angle = 2 * pi * harmonics * aside / (4 * HARMONICS)
+        near = 1 + (2 * head >= heads)
+        weight[head, :, :, :, near] = AIM * torch.cat([torch.ones(1), angle.cos(), angle.sin()])
+        weight[head, :, :, 0, 0] = -AIM * (HARMONICS - 1)
+        if not aside:
+            weight[head, :, :, 0, 0] -= 2 * AIM * (1 - torch.eye(tokens))
+    return torch.cat([weight.flatten(-2), torch.zeros(heads, tokens, tokens, SIDES)], -1)

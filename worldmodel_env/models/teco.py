@@ -66,7 +66,7 @@ class TecoConfig:
         reencode: when imagining, z_t is read back from the decoded frame instead of the prior's
             sample, so that the past is what was shown.
         motion: what each action does to the pose, for dead reckoning (`models/reckoning.py`): heads
-            then also go by where frames were seen from. Empty: poses are not known, as in the
+            then also recall by place. Empty: poses are not known, as in the
             paper. None takes the data set's when training starts, if it has any.
         whole_frames: temporal tokens also hold all of a frame, not only what is new in it, which is
             what there is to know of a place seen before from elsewhere.

@@ -26,7 +26,7 @@ from worldmodel_env.models.mixers.state import (
 )
 from worldmodel_env.models.mixers.window import Window
 from worldmodel_env.models.positions import sinusoids
-from worldmodel_env.models.reckoning import Path, PoseBias, features
+from worldmodel_env.models.reckoning import Path, Recall, features
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,24 @@ class TemporalConfig:
 
 
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Queries, keys and values (B, heads, N, d) -> weighted values (B, heads, N, d)."""
+"""Queries, keys and values (B, heads, N, d) -> weighted values (B, heads, N, d), or (.., 2d): those
+and the ones recalled by place."""
 
 
 class Attention(nn.Module):
     """Multi-head attention whose score and value products the caller arranges."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, *, recalls: bool = False) -> None:
+        """`recalls`: `mix` also gives values recalled by place."""
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
+        self.recall = None
+        if recalls:
+            self.recall = nn.Linear(dim, dim, bias=False)
+            # So that a world that is given it goes on as it was.
+            nn.init.zeros_(self.recall.weight)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, N, D) -> queries, keys, values, each (B, heads, N, D / heads)."""
@@ -99,7 +106,11 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
         """(B, N, D) -> (B, N, D), each head's values weighted by `mix`."""
-        return self.out(mix(*self.project(x)).transpose(1, 2).flatten(2))
+        y = mix(*self.project(x)).transpose(1, 2)
+        if self.recall is None:
+            return self.out(y.flatten(2))
+        found, recalled = y.chunk(2, -1)
+        return self.out(found.flatten(2)) + self.recall(recalled.flatten(2))
 
 
 class Mlp(nn.Module):
@@ -119,10 +130,10 @@ class Mlp(nn.Module):
 class Layer(nn.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self, dim: int, mlp_dim: int, heads: int) -> None:
+    def __init__(self, dim: int, mlp_dim: int, heads: int, *, recalls: bool = False) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attention = Attention(dim, heads)
+        self.attention = Attention(dim, heads, recalls=recalls)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, mlp_dim)
 
@@ -138,9 +149,9 @@ class MemoryLayer(Layer):
     A `Layer`, so that whoever shards, compiles or recomputes layers finds it.
     """
 
-    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
+    def __init__(self, cfg: TemporalConfig, tokens: int, *, recalls: bool) -> None:
         """`tokens`: S, of a frame."""
-        super().__init__(cfg.dim, cfg.mlp_dim, cfg.heads)
+        super().__init__(cfg.dim, cfg.mlp_dim, cfg.heads, recalls=recalls)
         assert cfg.memory != "none"
         self.memory = Memory(cfg.memory, cfg.dim, cfg.heads, tokens, forgetting=cfg.forgetting)
 
@@ -157,8 +168,10 @@ class MemoryLayer(Layer):
 class Layers(nn.ModuleList):
     """A stack of `Layer`s."""
 
-    def __init__(self, count: int, dim: int, mlp_dim: int, heads: int) -> None:
-        super().__init__(Layer(dim, mlp_dim, heads) for _ in range(count))
+    def __init__(
+        self, count: int, dim: int, mlp_dim: int, heads: int, *, recalls: bool = False
+    ) -> None:
+        super().__init__(Layer(dim, mlp_dim, heads, recalls=recalls) for _ in range(count))
 
     def __iter__(self) -> Iterator[Layer]:
         return super().__iter__()  # type: ignore[return-value]
@@ -167,8 +180,9 @@ class Layers(nn.ModuleList):
 class MemoryLayers(Layers):
     """A stack of `MemoryLayer`s."""
 
-    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
-        nn.ModuleList.__init__(self, (MemoryLayer(cfg, tokens) for _ in range(cfg.layers)))
+    def __init__(self, cfg: TemporalConfig, tokens: int, *, recalls: bool) -> None:
+        layers = (MemoryLayer(cfg, tokens, recalls=recalls) for _ in range(cfg.layers))
+        nn.ModuleList.__init__(self, layers)
 
 
 class OutputHead(nn.Module):
@@ -193,7 +207,7 @@ class TemporalTransformer(nn.Module):
         Args:
             cfg: sizes.
             tokens: S, tokens per frame.
-            reckons: heads also go by where frames were seen from, and calls are given a `Path`.
+            reckons: heads also recall by place, and calls are given a `Path`.
         """
         super().__init__()
         self.cfg = cfg
@@ -204,11 +218,11 @@ class TemporalTransformer(nn.Module):
             # Which of the frame's S tokens this is; absolute sinusoids tell it by themselves.
             self.place = nn.Parameter(torch.randn(tokens, cfg.dim) * 0.02)
         if cfg.memory == "none":
-            self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads)
+            self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads, recalls=reckons)
         else:
-            self.layers = MemoryLayers(cfg, tokens)
-        self.biases = nn.ModuleList(
-            PoseBias(cfg.heads, tokens) for _ in range(cfg.layers if reckons else 0)
+            self.layers = MemoryLayers(cfg, tokens, recalls=reckons)
+        self.recalls = nn.ModuleList(
+            Recall(cfg.heads, tokens) for _ in range(cfg.layers if reckons else 0)
         )
         self.head = OutputHead(cfg.dim, cfg.dim)
 
@@ -228,7 +242,7 @@ class TemporalTransformer(nn.Module):
             for layer in range(self.cfg.layers) for name in ring_names(layer)
         }  # fmt: skip
         state["index"] = torch.zeros(batch, dtype=torch.int64, device=like.device)
-        if self.biases:
+        if self.recalls:
             state["poses"] = like.new_zeros(batch, self.window.slots, 3, dtype=torch.float32)
         if shape := self._memory_shape:
             state["memory"] = like.new_zeros(batch, *shape, dtype=torch.float32)
@@ -241,8 +255,8 @@ class TemporalTransformer(nn.Module):
         shape = self._memory_shape
         memory = y.new_zeros(len(x), *shape, dtype=torch.float32) if shape else None
         mixes = [
-            partial(self.window.whole, bias=bias)
-            for bias in self._biases(path, path.seen if path else None)
+            partial(self.window.whole, place=place)
+            for place in self._places(path, path.seen if path else None)
         ]
         y, _ = self._through(y, mixes, memory)
         return self.head(y).view(x.shape)
@@ -288,17 +302,17 @@ class TemporalTransformer(nn.Module):
         index = state["index"]
         following: State = {}
 
-        def mixed(layer: int, old: Ring, bias: Tensor | None) -> Mix:
+        def mixed(layer: int, old: Ring, place: Tensor | None) -> Mix:
             def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-                y, ring = attend(q, k, v, old, index, bias)
+                y, ring = attend(q, k, v, old, index, place)
                 following.update(zip(ring_names(layer), ring, strict=True))
                 return y
 
             return mix
 
         old = rings(state, self.cfg.layers)
-        biases = self._biases(path, seen)
-        mixes = [mixed(layer, *both) for layer, both in enumerate(zip(old, biases, strict=True))]
+        places = self._places(path, seen)
+        mixes = [mixed(layer, *both) for layer, both in enumerate(zip(old, places, strict=True))]
         y, memory = self._through(self._embed(x, time).flatten(1, 2), mixes, state.get("memory"))
         following["index"] = index + x.shape[1]
         if path is not None:
@@ -321,13 +335,13 @@ class TemporalTransformer(nn.Module):
             following.append(state)
         return x, torch.stack(following, 1)
 
-    def _biases(self, path: Path | None, seen: Tensor | None) -> list[Tensor | None]:
-        """What each layer adds to the scores of the frames seen from `seen` (B, M, 3)."""
-        assert (path is not None) == bool(self.biases), "a path is for models that reckon"
+    def _places(self, path: Path | None, seen: Tensor | None) -> list[Tensor | None]:
+        """Each layer's scores, by place, of the frames seen from `seen` (B, M, 3)."""
+        assert (path is not None) == bool(self.recalls), "a path is for models that reckon"
         if path is None or seen is None:
             return [None] * self.cfg.layers
         relation = features(path.asked, seen)
-        return [bias(relation) for bias in self.biases]
+        return [recall(relation) for recall in self.recalls]
 
     def _embed(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, T, S, D) and frame indices (B or 1, T) -> (B, T, S, D)."""

@@ -13,8 +13,9 @@ from worldmodel_env.training import vqgan as vqgan_stage
 from worldmodel_env.training.checkpoint import Checkpoint, save_checkpoint
 from worldmodel_env.training.encode import weights_hash
 
-SILENT = ("temporal.biases.", "whole.")
-"""What a model may have and the world it begins with not: parts that say nothing at first."""
+SILENT = ("temporal.recalls.", ".recall.weight", "whole.conv.weight")
+"""Parts of names: what a model may have and the world it begins with not, for it adds nothing at
+first."""
 
 
 def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
@@ -66,7 +67,7 @@ def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list
         InputError: the world's model has other sizes, or another memory.
     """
     weights = _part(world, "teco")
-    silent = {k: v for k, v in model.state_dict().items() if k.startswith(SILENT)}
+    silent = {k: v for k, v in model.state_dict().items() if any(s in k for s in SILENT)}
     weights = silent | weights
     theirs, wanted = world.config.teco.temporal.memory, model.cfg.temporal.memory
     fresh: list[str] = []

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from worldmodel_env.models.mixers.state import Ring
 from worldmodel_env.models.positions import rotate
+from worldmodel_env.models.reckoning import recalled
 
 NEVER = 1 << 40
 """Number of a frame that nobody sees."""
@@ -45,13 +46,14 @@ class Window:
         """Frames that a cache keeps: the sink's, then a ring of W."""
         return self.sink + self.frames
 
-    def whole(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    def whole(self, q: Tensor, k: Tensor, v: Tensor, place: Tensor | None = None) -> Tensor:
         """A clip from its beginning: queries, keys, values (B, heads, T*S, d) -> (.., T*S, d).
 
-        `bias` (B, heads, T*S, T*S) is added to the scores.
+        Given scores by place (B, heads, T*S, T*S), the values that they recall come behind those
+        (.., T*S, 2d); see `models/reckoning.py`.
         """
         frame = self._frames(q)[None]
-        return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]), bias)
+        return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]), place)
 
     def chunk(
         self,
@@ -60,7 +62,7 @@ class Window:
         v: Tensor,
         ring: Ring,
         index: Tensor,
-        bias: Tensor | None = None,
+        place: Tensor | None = None,
     ) -> tuple[Tensor, Ring]:
         """T frames after those in the ring.
 
@@ -70,10 +72,10 @@ class Window:
             v: values.
             ring: keys and values so far.
             index: (B,) int64, frames that the ring has been given.
-            bias: (B, heads, T*S, (slots + T)*S), added to the scores of the ring's keys and of `k`.
+            place: (B, heads, T*S, (slots + T)*S), by which values of the ring and of `v` are recalled.
 
         Returns:
-            Weighted values (B, heads, T*S, d) and the next ring.
+            Weighted values (B, heads, T*S, d), or 2d with recalled ones, and the next ring.
         """
         held = self.held(index)
         kept = torch.where(held >= 0, held - index[:, None], NEVER)
@@ -81,7 +83,13 @@ class Window:
         there = torch.cat([kept.repeat_interleave(self.tokens, 1), here], 1)
         old_k, old_v = (old.to(k.dtype).flatten(2, 3) for old in ring)
         y = self._attend(
-            q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), here, there, index[:, None], bias
+            q,
+            torch.cat([old_k, k], 2),
+            torch.cat([old_v, v], 2),
+            here,
+            there,
+            index[:, None],
+            place,
         )
 
         def follow(old: Tensor, new: Tensor) -> Tensor:
@@ -97,11 +105,11 @@ class Window:
         v: Tensor,
         ring: Ring,
         index: Tensor,
-        bias: Tensor | None = None,
+        place: Tensor | None = None,
     ) -> tuple[Tensor, Ring]:
         """One frame: `chunk` for T = 1, with fewer operations and those that export everywhere.
 
-        `bias` (B, heads, S, slots*S) is added to the scores of the next ring's keys.
+        `place` (B, heads, S, slots*S) are scores of the frames of the next ring.
         """
         b, s = index.shape[0], self.tokens  # len() would fix it in exported graphs
         held = self.held(index + 1)  # the new frame takes the place of one that nobody sees
@@ -123,10 +131,11 @@ class Window:
         mask = (held >= 0)[:, None, None, :, None].expand(b, 1, 1, self.slots, s).flatten(3)
         # Spelled out: exported, torch's own attention scales and transposes all keys first.
         scores = (q * q.shape[-1] ** -0.5) @ keys.transpose(2, 3)
-        if bias is not None:
-            scores = scores + bias
         weight = scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
-        return weight.to(values.dtype) @ values, ring
+        y = weight.to(values.dtype) @ values
+        if place is not None:
+            y = torch.cat([y, recalled(place, mask, values)], -1)
+        return y, ring
 
     def write(self, old: Tensor, new: Tensor, index: Tensor) -> Tensor:
         """What slots hold after T frames more: (B, slots, ...) and (B, T, ...) -> as `old`."""
@@ -166,12 +175,12 @@ class Window:
         here: Tensor,
         there: Tensor,
         first: Tensor,
-        bias: Tensor | None,
+        place: Tensor | None,
     ) -> Tensor:
         """Attention between tokens of the frames `here` (R, N) and `there` (R, M), R = B or 1.
 
-        Both are counted from the chunk's first frame, whose own number is `first` (R, 1); `bias`
-        (B, heads, N, M) is added to the scores.
+        Both are counted from the chunk's first frame, whose own number is `first` (R, 1); by
+        `place` (B, heads, N, M) values are recalled.
         """
         age = here[:, :, None] - there[:, None]
         mask = (age >= 0) & (age < self.frames)
@@ -191,6 +200,5 @@ class Window:
                 near_keys = torch.cat([near_keys * ~of_sink, far_keys * of_sink], -1)
             q, k = near, near_keys
         mask = mask[:, None]
-        if bias is not None:
-            mask = bias.to(q.dtype).masked_fill(~mask, -torch.inf)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+        return y if place is None else torch.cat([y, recalled(place, mask, v)], -1)
