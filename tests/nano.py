@@ -50,8 +50,8 @@ def make_nano(
         seed: of weights and starts.
         first_frame: it can imagine one.
         endless: it never ends an episode, for tests whose noise has no seed.
-        reckons: its actions are left, right and forward, its heads recall by place and it reads whole
-            frames.
+        reckons: its actions are left, right and forward, its heads recall by place and it reads
+            whole frames.
         **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
     preset = load_preset("nano")

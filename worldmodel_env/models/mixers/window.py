@@ -72,7 +72,8 @@ class Window:
             v: values.
             ring: keys and values so far.
             index: (B,) int64, frames that the ring has been given.
-            place: (B, heads, T*S, (slots + T)*S), by which values of the ring and of `v` are recalled.
+            place: (B, heads, T*S, (slots + T)*S), by which values of the ring and then of `v` are
+                recalled.
 
         Returns:
             Weighted values (B, heads, T*S, d), or 2d with recalled ones, and the next ring.
@@ -82,15 +83,8 @@ class Window:
         here = self._frames(q).expand(q.shape[0], -1)
         there = torch.cat([kept.repeat_interleave(self.tokens, 1), here], 1)
         old_k, old_v = (old.to(k.dtype).flatten(2, 3) for old in ring)
-        y = self._attend(
-            q,
-            torch.cat([old_k, k], 2),
-            torch.cat([old_v, v], 2),
-            here,
-            there,
-            index[:, None],
-            place,
-        )
+        keys, values = torch.cat([old_k, k], 2), torch.cat([old_v, v], 2)
+        y = self._attend(q, keys, values, here, there, index[:, None], place)
 
         def follow(old: Tensor, new: Tensor) -> Tensor:
             new = new.unflatten(2, (-1, self.tokens)).transpose(1, 2)
