@@ -37,7 +37,7 @@ def make_nano(
     seed: int = 0,
     first_frame: bool = False,
     endless: bool = False,
-    reckons: bool = False,
+    recall: int = 0,
     **temporal: Any,
 ) -> World:
     """A world with random weights that hardly ever ends an episode.
@@ -50,16 +50,15 @@ def make_nano(
         seed: of weights and starts.
         first_frame: it can imagine one.
         endless: it never ends an episode, for tests whose noise has no seed.
-        reckons: its actions are left, right and forward, its heads recall by place and it reads
-            whole frames.
+        recall: frames that it recalls by place; its actions are then left, right and forward.
         **temporal: fields of `TemporalConfig` that differ from the preset's.
     """
     preset = load_preset("nano")
     patch = preset.vqgan.patch * resolution // preset.vqgan.resolution
     vqgan = replace(preset.vqgan, resolution=resolution, patch=patch)
     teco_config = replace(nano_teco(kind), first_frame=first_frame)
-    if reckons:
-        teco_config = replace(teco_config, motion=MOTION, whole_frames=True)
+    if recall:
+        teco_config = replace(teco_config, recall=recall, motion=MOTION)
     if temporal:
         teco_config = replace(teco_config, temporal=replace(teco_config.temporal, **temporal))
     config = WorldConfig(vqgan, teco_config, Sampling(steps=steps), max_episode_steps=40)
@@ -67,10 +66,9 @@ def make_nano(
         torch.manual_seed(seed)
         model = Imagination(Vqgan(vqgan), Teco(config.teco), config.sampling)
     teco = model.teco.requires_grad_(False)
-    if teco.whole is not None:
-        # Untrained, these parts say nothing.
-        for part in (teco.whole.conv, *(layer.attention.recall for layer in teco.temporal.layers)):
-            part.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
+    if recall:
+        # Untrained, it adds nothing.
+        teco.skip.recalled.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
     teco.code_vectors.copy_(model.vqgan.codebook.vectors())
     # Untrained, the head would end every other step, and pay nothing.
     last = teco.outcome_head.mlp[-1]

@@ -48,7 +48,7 @@ def _maze() -> Preset:
             temporal=TemporalConfig(256, 1024, 8, 3, "window", window=96),
             prior=PriorConfig(192, 768, 6, 3, vocab_dim=96),
             z_dropout=0.5, local_skip=True, code_noise=0.3, codebook_logits=True, reencode=True,
-            motion=None, whole_frames=True,
+            recall=320,
         ),
         teco_training=TecoTraining(clip=112, batch_size=5, loss=LossConfig(drop_loss=0.75)),
     )  # fmt: skip

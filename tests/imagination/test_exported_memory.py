@@ -1,4 +1,4 @@
-"""Exported steps of models with a memory, or that reckon, compute what the models compute."""
+"""Exported steps of models with a memory, or that recall, compute what the models compute."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_the_exported_step_computes_the_same(fields, tmp_path):
     ("kept", "fields"),
     [
         *(pytest.param(("memory",), {"memory": m}, marks=pytest.mark.slow) for m in MEMORIES),
-        pytest.param(("poses", "pose"), {"reckons": True}, marks=pytest.mark.slow),
+        pytest.param(("views", "places", "pose"), {"recall": 20}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

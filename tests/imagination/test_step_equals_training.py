@@ -68,8 +68,9 @@ def test_imagining_continues_what_training_saw():
 
     told = torch.cat([clips.codes[:, :-1], after["codes"][:, None]], 1)
     whole = encode(model.teco, replace(clips, codes=told))
-    h, z, _, _, previous, action = whole.select(torch.tensor([1, 2]) * (2 * WINDOW - 1) - 1)
-    h_local, skip = model.teco.predict(h, previous, action)
+    last = torch.tensor([1, 2]) * (2 * WINDOW - 1) - 1
+    h, z, _, _ = whole.select(last)
+    h_local, skip = model.teco.predict(h, *whole.local(last))
     logits = model.teco.decode(h_local, model.teco.empty_z(z), skip)
     assert torch.equal(logits.argmax(-1), after["codes"])
     outcome = model.teco.outcome(h, z)

@@ -134,7 +134,7 @@ def outputs(model: Teco) -> list[Tensor]:
     latents = model.encoder(previous + model.encoder.start, current)
     z, quantised = model.codebook(latents)
     action = model.action(torch.tensor([0, 2]), torch.tensor([True, False]))
-    tokens = model.tokens(z, codes[:, 1], action)
+    tokens = model.tokens(z, action)
     sequence = torch.stack([model.start.expand_as(tokens), tokens], 1)
     h = model.latent_map(model.temporal(sequence)[:, 1])
     masked = quantised.codes.clone()

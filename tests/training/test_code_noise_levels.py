@@ -31,9 +31,9 @@ def test_it_is_told_the_tenth_in_which_the_share_lies(monkeypatch: pytest.Monkey
     model, heard = build(TOLD), []
     predict = model.predict
 
-    def listen(h, previous, action, level):
+    def listen(h, previous, action, recalled, level):
         heard.append((level, previous))
-        return predict(h, previous, action, level)
+        return predict(h, previous, action, recalled, level)
 
     monkeypatch.setattr(model, "predict", listen)
     model.cfg = replace(TOLD, code_noise=1.0)

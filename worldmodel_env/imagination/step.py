@@ -7,10 +7,13 @@ State (batch first, fixed shapes; W sink and window, S tokens a frame, g latent 
     keys_0, values_0, ... of each layer  (B, heads, W, S, d)  rings, raw
     index   (B,) int64                   frames the rings have been given
     memory  (B, layers, heads, rows, d)  float32, only of models with a memory
-    poses   (B, W, 3)                    float32, of the rings' frames, only of models that reckon
-    pose    (B, 3)                       float32, of the present frame, as well
     latent  (B, e, g, g)                 what is new in the present frame
     codes   (B, 2g, 2g) int64            VQ-GAN codes of the present frame
+
+Models that recall frames by place (`TecoConfig.recall`, R of them) also keep
+    views   (B, R, 2g, 2g) int64         codes of the last ones, a ring
+    places  (B, R, 3) float32            the poses that they were seen from
+    pose    (B, 3) float32               of the present frame
 
 A model with absolute positions that goes on past its window (`window.py`) keeps, of the last R
 frames, what it needs to read them again:
@@ -27,7 +30,6 @@ from torch import Tensor, nn
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.codebook import largest
 from worldmodel_env.models.heads import Outcome
-from worldmodel_env.models.reckoning import Path, moved, origin, stopped
 from worldmodel_env.models.sampling import Sampling
 from worldmodel_env.models.teco import NO_FRAME, Teco
 from worldmodel_env.models.vqgan import Vqgan
@@ -170,7 +172,7 @@ class Imagination(nn.Module):
         """`step` without the picture, which nothing in the following state depends on."""
         teco = self.teco
         past, h, vector = self._advance(state, action)
-        h_local, skip = teco.predict(h, state["codes"], vector)
+        h_local, skip = teco.predict(h, state["codes"], vector, teco.look_up(state, action))
         z, z_codes = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
         codes = largest(logits)
@@ -194,10 +196,10 @@ class Imagination(nn.Module):
         return self._next(state, past, self._latent(state["codes"], codes), codes, action)
 
     def _advance(self, state: State, action: Tensor) -> tuple[State, Tensor, Tensor]:
-        teco = self.teco
-        vector = teco.action(action)
-        out, past = temporal_step(teco, state, action, vector)
-        return past, teco.latent_map(out), vector
+        vector = self.teco.action(action)
+        tokens = self.teco.tokens(state["latent"], vector)
+        out, past = self.teco.temporal.step(tokens, state)
+        return past, self.teco.latent_map(out), vector
 
     def _draw(self, h: Tensor, noise: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
         """z (B, e, g, g), and its codes (B, g, g) unless the prior is not asked."""
@@ -221,10 +223,8 @@ class Imagination(nn.Module):
     def _next(
         self, state: State, past: State, latent: Tensor, codes: Tensor, action: Tensor
     ) -> State:
-        new = {**past, "latent": latent.to(state["latent"].dtype), "codes": codes}
-        if "pose" in state:
-            motion = stopped(self.teco.motion[action], state["codes"], codes)
-            new["pose"] = moved(state["pose"], motion)
+        latent = latent.to(state["latent"].dtype)
+        new = {**past, "latent": latent, "codes": codes, **self.teco.keep(state, codes, action)}
         if "clock" in state:
             new["clock"] = state["clock"] + 1
             new["history"] = torch.cat([state["history"][:, 1:], codes[:, None]], 1)
@@ -237,37 +237,13 @@ def beginning(teco: Teco, codes: Tensor) -> State:
     _, state = _start(teco, codes.shape[0])
     current = teco.vectors(codes)
     latent = teco.encoder(teco.encoder.start.expand_as(current), current)
-    state |= {"latent": latent, "codes": codes}
-    if teco.cfg.motion:
-        state["pose"] = origin(codes)
-    return state
-
-
-def temporal_step(teco: Teco, state: State, action: Tensor, vector: Tensor) -> tuple[Tensor, State]:
-    """What the temporal transformer says (B, S, D) of the frame that an action leads to.
-
-    Args:
-        teco: the model.
-        state: after the frame before; not changed.
-        action: (B,) int64 or (B, k).
-        vector: (B, A) of the same.
-
-    Returns:
-        That, and the transformer's next state.
-    """
-    tokens = teco.tokens(state["latent"], state["codes"], vector)
-    path = None
-    if "pose" in state:
-        asked = moved(state["pose"], teco.motion[action])
-        path = Path(state["pose"][:, None], asked[:, None])
-    return teco.temporal.step(tokens, state, path)
+    return {**state, "latent": latent, "codes": codes, **teco.remember(codes)}
 
 
 def _start(teco: Teco, batch: int) -> tuple[Tensor, State]:
     """What the start token makes of nothing: temporal outputs, and the state with it."""
     start = teco.start.expand(batch, -1, -1)
-    path = Path.standing(origin(start)) if teco.cfg.motion else None
-    return teco.temporal.step(start, teco.temporal.begin(batch, start), path)
+    return teco.temporal.step(start, teco.temporal.begin(batch, start))
 
 
 def _imagined(frame: Tensor, guess: Guess) -> Imagined:

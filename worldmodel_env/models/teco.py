@@ -24,8 +24,18 @@ from worldmodel_env.models.blocks import PatchLinear, TecoResBlock, UnpatchLinea
 from worldmodel_env.models.codebook import Codebook, Quantised
 from worldmodel_env.models.heads import Outcome, OutcomeHead
 from worldmodel_env.models.maskgit import Maskgit
+from worldmodel_env.models.places import (
+    HEADS,
+    Motion,
+    Recall,
+    held,
+    moved,
+    origin,
+    reckoned,
+    stopped,
+    written,
+)
 from worldmodel_env.models.prior import PriorConfig
-from worldmodel_env.models.reckoning import Motion, Path, moved, reckoned, stopped
 from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer
 
 NO_FRAME = -1
@@ -65,11 +75,10 @@ class TecoConfig:
         codebook_logits: the decoder also scores codes by their vectors.
         reencode: when imagining, z_t is read back from the decoded frame instead of the prior's
             sample, so that the past is what was shown.
-        motion: what each action does to the pose, for dead reckoning (`models/reckoning.py`): heads
-            then also recall by place. Empty: poses are not known, as in the
-            paper. None takes the data set's when training starts, if it has any.
-        whole_frames: temporal tokens also hold all of a frame, not only what is new in it, which is
-            what there is to know of a place seen before from elsewhere.
+        recall: frames that are remembered by the place they were seen from, for the local path to
+            look up (`models/places.py`); 0 for none, as in the paper.
+        motion: what each action does to the pose, which `recall` needs; None takes the data set's
+            when training starts.
         first_frame: frame 0 is predicted too, from nothing, so that a roll-out can start without a
             real frame; the reference cannot.
     """
@@ -95,29 +104,27 @@ class TecoConfig:
     codebook_logits: bool = False
     reencode: bool = False
     conditional_encoder: bool = True
-    motion: tuple[Motion, ...] | None = ()
-    whole_frames: bool = False
+    recall: int = 0
+    motion: tuple[Motion, ...] | None = None
     first_frame: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse levels of a noise that is not there, motion of other actions (InputError)."""
+        """Refuse levels of a noise that is not there, a memory that cannot be (InputError)."""
         if self.code_noise_levels and not (self.code_noise and self.local_skip):
             raise InputError(
                 f"code_noise_levels is {self.code_noise_levels}, but no code is replaced: "
                 f"code_noise is {self.code_noise} and local_skip {self.local_skip}; turn both on."
             )
-        if self.motion == ():
-            return
-        if self.temporal.positions == "absolute":
+        if self.recall and not self.local_skip:
             raise InputError(
-                "motion is given, but poses are kept beside the frames of a window that slides; "
-                "use positions='window' or no motion."
+                f"recall is {self.recall}, but local_skip, which reads what is recalled, is off; "
+                "turn it on."
             )
-        actions = self.actions
-        if self.motion and actions and actions.choices != (len(self.motion),):
+        actions, motion = self.actions, self.motion
+        if self.recall and actions and motion and actions.choices != (len(motion),):
             raise InputError(
-                f"motion is of {len(self.motion)} actions, but the action space is {actions}; give "
-                "three numbers for each choice of a Discrete space, or no motion."
+                f"motion is of {len(motion)} actions, but the action space is {actions}; give "
+                "three numbers for each choice of a Discrete space, or recall 0."
             )
 
     @property
@@ -190,15 +197,29 @@ class LocalSkip(nn.Module):
         self.blocks = nn.ModuleList(TecoResBlock(width, width) for _ in range(2))
         # Turning left moves the image right: the action must choose filters, not only add to them.
         self.modulate = nn.ModuleList(nn.Linear(cfg.action_dim, 2 * width) for _ in range(2))
+        self.recalled = None
+        if cfg.recall:
+            self.recalled = nn.Conv2d(HEADS * (cfg.vq_dim + 1), width, 3, padding=1, bias=False)
+            # So that a world that is given it goes on as it was.
+            nn.init.zeros_(self.recalled.weight)
         self.low = PatchLinear(width, cfg.embed_dim, 2)
 
-    def forward(self, previous: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
-        """Code vectors (B, E, 2g, 2g) and action vectors (B, A).
+    def forward(
+        self, previous: Tensor, action: Tensor, recalled: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Read the frame before.
+
+        Args:
+            previous: code vectors (B, E, 2g, 2g).
+            action: vectors (B, A).
+            recalled: (B, HEADS * (E + 1), 2g, 2g) from `Recall`; None is nothing.
 
         Returns:
             Features (B, depths[0], 2g, 2g) for the decoder and (B, e, g, g) to add to h.
         """
         x = self.input(previous)
+        if self.recalled is not None and recalled is not None:
+            x = x + self.recalled(recalled.to(x.dtype))
         for block, modulate in zip(self.blocks, self.modulate, strict=True):
             scale, shift = modulate(action)[..., None, None].chunk(2, 1)
             x = block(x * (1 + scale) + shift)
@@ -253,9 +274,8 @@ class Teco(nn.Module):
 
     def __init__(self, cfg: TecoConfig) -> None:
         super().__init__()
-        if cfg.actions is None or cfg.motion is None:
-            name = "actions" if cfg.actions is None else "motion"
-            raise ValueError(f"TecoConfig.{name} is None; set it from the data set.")
+        if cfg.actions is None:
+            raise ValueError("TecoConfig.actions is None; set it from the data set's action space.")
         self.cfg = cfg
         grid = cfg.grid
         side = grid // cfg.temporal_stride
@@ -267,18 +287,16 @@ class Teco(nn.Module):
         self.to_tokens = PatchLinear(
             cfg.embed_dim + cfg.action_dim, cfg.temporal.dim, cfg.temporal_stride
         )
-        self.whole = None
-        if cfg.whole_frames:
-            self.whole = PatchLinear(cfg.vq_dim, cfg.temporal.dim, 2 * cfg.temporal_stride)
-            # So that a world that is given it goes on as it was.
-            nn.init.zeros_(self.whole.conv.weight)
         self.start = nn.Parameter(torch.randn(side * side, cfg.temporal.dim) * 0.02)
-        reckons = bool(cfg.motion)
-        self.temporal = TemporalTransformer(cfg.temporal, side * side, reckons=reckons)
-        motion = torch.tensor(cfg.motion or ((0.0, 0.0, 0.0),))
-        self.register_buffer("motion", motion, persistent=False)
+        self.temporal = TemporalTransformer(cfg.temporal, side * side)
         self.from_tokens = UnpatchLinear(cfg.temporal.dim, cfg.embed_dim, cfg.temporal_stride)
         self.skip = LocalSkip(cfg) if cfg.local_skip else None
+        self.recall = None
+        if cfg.recall:
+            if not cfg.motion:
+                raise ValueError("TecoConfig.recall needs motion; set it from the data set.")
+            self.recall = Recall()
+            self.register_buffer("motion", torch.tensor(cfg.motion), persistent=False)
         levels = cfg.code_noise_levels
         self.noise_level = nn.Parameter(torch.zeros(levels, cfg.action_dim)) if levels else None
         prior = Autoregressive if cfg.prior.kind == "autoregressive" else Maskgit
@@ -292,59 +310,123 @@ class Teco(nn.Module):
         vectors = F.embedding(codes, self.code_vectors).to(self.start.dtype)
         return vectors.permute(0, 3, 1, 2)
 
-    def tokens(self, z: Tensor, codes: Tensor, action: Tensor) -> Tensor:
-        """What the temporal transformer reads of frames.
-
-        Args:
-            z: latents (B, e, g, g).
-            codes: VQ-GAN codes of the same frames (B, 2g, 2g).
-            action: vectors (B, A) of the actions taken after them.
-
-        Returns:
-            (B, S, D).
-        """
+    def tokens(self, z: Tensor, action: Tensor) -> Tensor:
+        """Latents (B, e, g, g) and the action taken after them (B, A) -> (B, S, D)."""
         g = self.cfg.grid
         tiled = action[..., None, None].expand(-1, -1, g, g)
         x = self.to_tokens(torch.cat([z, tiled.to(z.dtype)], 1))
-        if self.whole is not None:
-            x = x + self.whole(self.vectors(codes))
         return x.flatten(2).transpose(1, 2)
-
-    def path(
-        self, start: Tensor, codes: Tensor, action: Tensor | None, known: Tensor | None = None
-    ) -> tuple[Path, Tensor] | tuple[None, None]:
-        """Where the frames of clips were seen from; None for a model that does not reckon.
-
-        Args:
-            start: (B, 3) float32, the pose of the first.
-            codes: (B, T, 2g, 2g).
-            action: (B, N) int64, N being T-1 or T; None where they are not known.
-            known: (B, N) bool; False: this one is not, and counts as none.
-
-        Returns:
-            The path of the N frames before an action, and the pose (B, 3) of frame T-1.
-        """
-        if not self.cfg.motion:
-            return None, None
-        frames = codes.shape[1]
-        if action is None:
-            still = start[:, None].expand(-1, frames - 1, -1)
-            return Path(still, still), start
-        motion = self.motion[action]
-        if known is not None:
-            motion = motion * known[..., None]
-        real = stopped(motion[:, : frames - 1], codes[:, :-1], codes[:, 1:])
-        poses = reckoned(start, real)
-        before = poses[:, : motion.shape[1]]
-        return Path(before, moved(before, motion)), poses[:, -1]
 
     def latent_map(self, x: Tensor) -> Tensor:
         """Temporal outputs (B, S, D) -> h (B, e, g, g)."""
         side = self.cfg.grid // self.cfg.temporal_stride
         return self.from_tokens(x.transpose(1, 2).unflatten(2, (side, side)))
 
+    def remember(self, codes: Tensor) -> dict[str, Tensor]:
+        """The memory of places after a first frame, codes (B, 2g, 2g); empty without `recall`.
+
+        Returns:
+            views: (B, R, 2g, 2g) int64, codes of the last R frames, a ring.
+            places: (B, R, 3) float32, the poses that they were seen from.
+            pose: (B, 3) float32 of the present frame.
+        """
+        if self.recall is None:
+            return {}
+        pose, count = origin(codes), torch.zeros_like(codes[:, 0, 0])
+        views = torch.zeros_like(codes)[:, None].expand(-1, self.cfg.recall, -1, -1)
+        places = pose[:, None].expand(-1, self.cfg.recall, -1)
+        return {
+            "views": written(views, codes[:, None], count),
+            "places": written(places, pose[:, None], count),
+            "pose": pose,
+        }
+
+    def look_up(self, state: dict[str, Tensor], action: Tensor) -> Tensor | None:
+        """What is recalled (B, C, 2g, 2g) of where an action (B,) leads; None without `recall`.
+
+        Args:
+            state: `views`, `places`, `pose`, and `index`, the number of frames so far.
+            action: int64.
+        """
+        if self.recall is None:
+            return None
+        asked = moved(state["pose"], self.motion[action])[:, None]
+        known = (held(state["index"], self.cfg.recall) >= 0)[:, None]
+        frames = self._views(state["views"])
+        return self.recall(asked, state["places"], known, frames)[:, 0]
+
+    def keep(self, state: dict[str, Tensor], codes: Tensor, action: Tensor) -> dict[str, Tensor]:
+        """The memory of places after one frame more, codes (B, 2g, 2g), that `action` led to."""
+        if self.recall is None:
+            return {}
+        pose = moved(state["pose"], stopped(self.motion[action], state["codes"], codes))
+        return {
+            "views": written(state["views"], codes[:, None], state["index"]),
+            "places": written(state["places"], pose[:, None], state["index"]),
+            "pose": pose,
+        }
+
+    def look_up_clips(
+        self,
+        codes: Tensor,
+        action: Tensor | None,
+        known: Tensor | None = None,
+        state: dict[str, Tensor] | None = None,
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """`look_up` and `keep` for whole clips, in parallel.
+
+        Args:
+            codes: (B, T, 2g, 2g).
+            action: (B, N) int64, after frames 0 to N-1, N being T-1 or T; None where not known.
+            known: (B, N) bool; False: this one is not, and counts as none.
+            state: after frame 0, of clips that go on where others ended; else they begin.
+
+        Returns:
+            What is recalled (B, N, C, 2g, 2g) of where each action leads, and the memory after the
+            last frame, which is empty unless there was a state; None and empty without `recall`.
+        """
+        if self.recall is None:
+            return None, {}
+        frames, size = codes.shape[1], self.cfg.recall
+        motion = self.motion.new_zeros(len(codes), frames - 1, 3)
+        if action is not None:
+            motion = self.motion[action]
+        if known is not None:
+            motion = motion * known[..., None]
+        start = state["pose"] if state else origin(codes)
+        poses = reckoned(start, stopped(motion[:, : frames - 1], codes[:, :-1], codes[:, 1:]))
+        asked = moved(poses[:, : motion.shape[1]], motion)
+        number = torch.arange(frames, device=codes.device)[None]
+        seen, views, following = poses, codes, {}
+        if state:
+            # Frame 0 is the newest in the ring.
+            count = state["index"]
+            kept = held(count, size)
+            earlier = torch.where(kept >= 0, kept - count[:, None] + 1, -frames - size)
+            number = torch.cat([earlier, number[:, 1:].expand(len(codes), -1)], 1)
+            seen = torch.cat([state["places"], poses[:, 1:]], 1)
+            views = torch.cat([state["views"], codes[:, 1:]], 1)
+            following = {
+                "views": written(state["views"], codes[:, 1:], count),
+                "places": written(state["places"], poses[:, 1:], count),
+                "pose": poses[:, -1],
+            }
+        now = torch.arange(asked.shape[1], device=codes.device)[:, None]
+        age = now - number[:, None]
+        recalled = self.recall(asked, seen, (age >= 0) & (age < size), self._views(views))
+        return recalled, following
+
+    def _views(self, codes: Tensor) -> Tensor:
+        """Codes (B, M, 2g, 2g) -> vectors (B, M, E, 2g, 2g)."""
+        return self.vectors(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
     def predict(
-        self, h: Tensor, previous: Tensor, action: Tensor, level: Tensor | None = None
+        self,
+        h: Tensor,
+        previous: Tensor,
+        action: Tensor,
+        recalled: Tensor | None = None,
+        level: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Add the local path to h.
 
@@ -352,6 +434,7 @@ class Teco(nn.Module):
             h: (B, e, g, g).
             previous: VQ-GAN codes of the frame before (B, 2g, 2g); `NO_FRAME` before frame 0.
             action: vectors (B, A).
+            recalled: (B, C, 2g, 2g) from `look_up`; None is nothing.
             level: (B,) int64 below `TecoConfig.code_noise_levels`, of the noise in `previous`; the
                 lowest if not given.
 
@@ -367,7 +450,7 @@ class Teco(nn.Module):
         if self.noise_level is not None:
             told = self.noise_level[:1] if level is None else self.noise_level[level]
             action = action + told.to(action.dtype)
-        high, low = self.skip(vectors, action)
+        high, low = self.skip(vectors, action, recalled)
         return h + low, high
 
     def decode(self, h: Tensor, z: Tensor, skip: Tensor | None) -> Tensor:

@@ -6,7 +6,6 @@ It computes the same function for whole clips, chunk by chunk, and one frame at 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -26,7 +25,6 @@ from worldmodel_env.models.mixers.state import (
 )
 from worldmodel_env.models.mixers.window import Window
 from worldmodel_env.models.positions import sinusoids
-from worldmodel_env.models.reckoning import Path, Recall, features
 
 
 @dataclass(frozen=True)
@@ -79,24 +77,17 @@ class TemporalConfig:
 
 
 Mix = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Queries, keys and values (B, heads, N, d) -> weighted values (B, heads, N, d), or (.., 2d): those
-and the ones recalled by place."""
+"""Queries, keys and values (B, heads, N, d) -> weighted values (B, heads, N, d)."""
 
 
 class Attention(nn.Module):
     """Multi-head attention whose score and value products the caller arranges."""
 
-    def __init__(self, dim: int, heads: int, *, recalls: bool = False) -> None:
-        """`recalls`: `mix` also gives values recalled by place."""
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
-        self.recall = None
-        if recalls:
-            self.recall = nn.Linear(dim, dim, bias=False)
-            # So that a world that is given it goes on as it was.
-            nn.init.zeros_(self.recall.weight)
 
     def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, N, D) -> queries, keys, values, each (B, heads, N, D / heads)."""
@@ -106,11 +97,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mix: Mix) -> Tensor:
         """(B, N, D) -> (B, N, D), each head's values weighted by `mix`."""
-        y = mix(*self.project(x)).transpose(1, 2)
-        if self.recall is None:
-            return self.out(y.flatten(2))
-        found, recalled = y.chunk(2, -1)
-        return self.out(found.flatten(2)) + self.recall(recalled.flatten(2))
+        return self.out(mix(*self.project(x)).transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -130,10 +117,10 @@ class Mlp(nn.Module):
 class Layer(nn.Module):
     """Pre-norm transformer layer."""
 
-    def __init__(self, dim: int, mlp_dim: int, heads: int, *, recalls: bool = False) -> None:
+    def __init__(self, dim: int, mlp_dim: int, heads: int) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attention = Attention(dim, heads, recalls=recalls)
+        self.attention = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, mlp_dim)
 
@@ -149,9 +136,9 @@ class MemoryLayer(Layer):
     A `Layer`, so that whoever shards, compiles or recomputes layers finds it.
     """
 
-    def __init__(self, cfg: TemporalConfig, tokens: int, *, recalls: bool) -> None:
+    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
         """`tokens`: S, of a frame."""
-        super().__init__(cfg.dim, cfg.mlp_dim, cfg.heads, recalls=recalls)
+        super().__init__(cfg.dim, cfg.mlp_dim, cfg.heads)
         assert cfg.memory != "none"
         self.memory = Memory(cfg.memory, cfg.dim, cfg.heads, tokens, forgetting=cfg.forgetting)
 
@@ -168,10 +155,8 @@ class MemoryLayer(Layer):
 class Layers(nn.ModuleList):
     """A stack of `Layer`s."""
 
-    def __init__(
-        self, count: int, dim: int, mlp_dim: int, heads: int, *, recalls: bool = False
-    ) -> None:
-        super().__init__(Layer(dim, mlp_dim, heads, recalls=recalls) for _ in range(count))
+    def __init__(self, count: int, dim: int, mlp_dim: int, heads: int) -> None:
+        super().__init__(Layer(dim, mlp_dim, heads) for _ in range(count))
 
     def __iter__(self) -> Iterator[Layer]:
         return super().__iter__()  # type: ignore[return-value]
@@ -180,9 +165,8 @@ class Layers(nn.ModuleList):
 class MemoryLayers(Layers):
     """A stack of `MemoryLayer`s."""
 
-    def __init__(self, cfg: TemporalConfig, tokens: int, *, recalls: bool) -> None:
-        layers = (MemoryLayer(cfg, tokens, recalls=recalls) for _ in range(cfg.layers))
-        nn.ModuleList.__init__(self, layers)
+    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
+        nn.ModuleList.__init__(self, (MemoryLayer(cfg, tokens) for _ in range(cfg.layers)))
 
 
 class OutputHead(nn.Module):
@@ -201,14 +185,8 @@ class OutputHead(nn.Module):
 class TemporalTransformer(nn.Module):
     """Frames of S tokens: each token is told of all tokens of its own frame and of those before."""
 
-    def __init__(self, cfg: TemporalConfig, tokens: int, *, reckons: bool = False) -> None:
-        """Random weights.
-
-        Args:
-            cfg: sizes.
-            tokens: S, tokens per frame.
-            reckons: heads also recall by place, and calls are given a `Path`.
-        """
+    def __init__(self, cfg: TemporalConfig, tokens: int) -> None:
+        """`tokens`: S, tokens per frame."""
         super().__init__()
         self.cfg = cfg
         self.tokens = tokens
@@ -218,12 +196,9 @@ class TemporalTransformer(nn.Module):
             # Which of the frame's S tokens this is; absolute sinusoids tell it by themselves.
             self.place = nn.Parameter(torch.randn(tokens, cfg.dim) * 0.02)
         if cfg.memory == "none":
-            self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads, recalls=reckons)
+            self.layers = Layers(cfg.layers, cfg.dim, cfg.mlp_dim, cfg.heads)
         else:
-            self.layers = MemoryLayers(cfg, tokens, recalls=reckons)
-        self.recalls = nn.ModuleList(
-            Recall(cfg.heads, tokens) for _ in range(cfg.layers if reckons else 0)
-        )
+            self.layers = MemoryLayers(cfg, tokens)
         self.head = OutputHead(cfg.dim, cfg.dim)
 
     def begin(self, batch: int, like: Tensor) -> State:
@@ -233,8 +208,6 @@ class TemporalTransformer(nn.Module):
             keys_0, values_0, ...: (B, heads, sink + window, S, d), raw, of each layer; the sink's
                 frames, then a ring.
             index: (B,) int64, how many frames each row has seen.
-            poses: (B, sink + window, 3) float32, from where the same frames as the keys' were seen;
-                absent unless the model reckons.
             memory: (B, L, heads, rows, d) float32 whatever the dtype; absent without a memory.
         """
         state = {
@@ -242,32 +215,25 @@ class TemporalTransformer(nn.Module):
             for layer in range(self.cfg.layers) for name in ring_names(layer)
         }  # fmt: skip
         state["index"] = torch.zeros(batch, dtype=torch.int64, device=like.device)
-        if self.recalls:
-            state["poses"] = like.new_zeros(batch, self.window.slots, 3, dtype=torch.float32)
         if shape := self._memory_shape:
             state["memory"] = like.new_zeros(batch, *shape, dtype=torch.float32)
         return state
 
-    def forward(self, x: Tensor, path: Path | None = None) -> Tensor:
-        """Whole clips from their beginning: (B, T, S, D) and their path -> (B, T, S, D)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Whole clips from their beginning: (B, T, S, D) -> (B, T, S, D)."""
         time = torch.arange(x.shape[1], device=x.device)[None]
         y = self._embed(x, time).flatten(1, 2)
         shape = self._memory_shape
         memory = y.new_zeros(len(x), *shape, dtype=torch.float32) if shape else None
-        mixes = [
-            partial(self.window.whole, place=place)
-            for place in self._places(path, path.seen if path else None)
-        ]
-        y, _ = self._through(y, mixes, memory)
+        y, _ = self._through(y, [self.window.whole] * self.cfg.layers, memory)
         return self.head(y).view(x.shape)
 
-    def chunk(self, x: Tensor, state: State, path: Path | None = None) -> tuple[Tensor, State]:
+    def chunk(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """T frames after those of a state: what `step` says of them one by one, in parallel.
 
         Args:
             x: (B, T, S, D).
             state: as `begin`, `chunk` or `step` returned it; other entries are left out.
-            path: of the T frames, for a model that reckons.
 
         Returns:
             Outputs (B, T, S, D) and the state after the last frame.
@@ -276,47 +242,33 @@ class TemporalTransformer(nn.Module):
             InputError: the state is another model's, or the frames have another number of tokens.
         """
         time = torch.arange(x.shape[1], device=x.device) + state["index"][:, None]
-        seen = torch.cat([state["poses"], path.seen], 1) if path else None
-        return self._after(x, time, state, self.window.chunk, path, seen)
+        return self._after(x, time, state, self.window.chunk)
 
-    def step(self, x: Tensor, state: State, path: Path | None = None) -> tuple[Tensor, State]:
-        """One frame: as `chunk`, with (B, S, D) in and out; the path is of T = 1 frame."""
-        index = state["index"]
-        seen = self.window.write(state["poses"], path.seen, index) if path else None
-        y, state = self._after(x[:, None], index[:, None], state, self.window.step, path, seen)
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """One frame: as `chunk`, with (B, S, D) in and out."""
+        y, state = self._after(x[:, None], state["index"][:, None], state, self.window.step)
         return y[:, 0], state
 
     def _after(
-        self,
-        x: Tensor,
-        time: Tensor,
-        state: State,
-        attend: Callable[..., tuple[Tensor, Ring]],
-        path: Path | None,
-        seen: Tensor | None,
+        self, x: Tensor, time: Tensor, state: State, attend: Callable[..., tuple[Tensor, Ring]]
     ) -> tuple[Tensor, State]:
-        """What `chunk` and `step` return; `seen` are poses in the order of `attend`'s keys."""
         check_tokens(x, self.tokens)
         check_rings(state, self.cfg.layers, self._ring_shape)
         check_memory(state, self.cfg.memory, self._memory_shape)
         index = state["index"]
         following: State = {}
 
-        def mixed(layer: int, old: Ring, place: Tensor | None) -> Mix:
+        def mixed(layer: int, old: Ring) -> Mix:
             def mix(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-                y, ring = attend(q, k, v, old, index, place)
+                y, ring = attend(q, k, v, old, index)
                 following.update(zip(ring_names(layer), ring, strict=True))
                 return y
 
             return mix
 
-        old = rings(state, self.cfg.layers)
-        places = self._places(path, seen)
-        mixes = [mixed(layer, *both) for layer, both in enumerate(zip(old, places, strict=True))]
+        mixes = [mixed(layer, old) for layer, old in enumerate(rings(state, self.cfg.layers))]
         y, memory = self._through(self._embed(x, time).flatten(1, 2), mixes, state.get("memory"))
         following["index"] = index + x.shape[1]
-        if path is not None:
-            following["poses"] = self.window.write(state["poses"], path.seen, index)
         if memory is not None:
             following["memory"] = memory
         return self.head(y).view(x.shape), following
@@ -334,14 +286,6 @@ class TemporalTransformer(nn.Module):
             x, state = layer(x, mix, state)
             following.append(state)
         return x, torch.stack(following, 1)
-
-    def _places(self, path: Path | None, seen: Tensor | None) -> list[Tensor | None]:
-        """Each layer's scores, by place, of the frames seen from `seen` (B, M, 3)."""
-        assert (path is not None) == bool(self.recalls), "a path is for models that reckon"
-        if path is None or seen is None:
-            return [None] * self.cfg.layers
-        relation = features(path.asked, seen)
-        return [recall(relation) for recall in self.recalls]
 
     def _embed(self, x: Tensor, time: Tensor) -> Tensor:
         """(B, T, S, D) and frame indices (B or 1, T) -> (B, T, S, D)."""

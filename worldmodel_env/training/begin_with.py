@@ -13,9 +13,8 @@ from worldmodel_env.training import vqgan as vqgan_stage
 from worldmodel_env.training.checkpoint import Checkpoint, save_checkpoint
 from worldmodel_env.training.encode import weights_hash
 
-SILENT = ("temporal.recalls.", ".recall.weight", "whole.conv.weight")
-"""Parts of names: what a model may have and the world it begins with not, for it adds nothing at
-first."""
+SILENT = ("recall.weight", "skip.recalled.weight")
+"""What a model may have and the world that it begins with not, for it adds nothing at first."""
 
 
 def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
@@ -51,8 +50,8 @@ def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
 def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list[str]:
     """Give a fresh model the weights of a world.
 
-    The model's window and sink may be others: no weight belongs to them. It may reckon and read
-    whole frames where the world did not, for that adds nothing at first.
+    The model's window and sink may be others: no weight belongs to them. It may recall by place
+    where the world did not.
 
     Args:
         world: whose weights.
@@ -66,9 +65,8 @@ def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list
     Raises:
         InputError: the world's model has other sizes, or another memory.
     """
-    weights = _part(world, "teco")
-    silent = {k: v for k, v in model.state_dict().items() if any(s in k for s in SILENT)}
-    weights = silent | weights
+    own = model.state_dict()
+    weights = {k: own[k] for k in SILENT if k in own} | _part(world, "teco")
     theirs, wanted = world.config.teco.temporal.memory, model.cfg.temporal.memory
     fresh: list[str] = []
     if theirs == "none" != wanted:
@@ -78,7 +76,6 @@ def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list
                 f"--memory {wanted}, or use --memory none."
             )
         fresh = [name for name, part in model.named_modules() if isinstance(part, Memory)]
-        own = model.state_dict()
         weights |= {k: v for k, v in own.items() if any(k.startswith(f"{n}.") for n in fresh)}
     try:
         model.load_state_dict(weights)

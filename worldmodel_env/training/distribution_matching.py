@@ -96,7 +96,7 @@ def matching_loss(
     seen, hidden = remask(windows, data.n_codes, uniform)
     with torch.no_grad():
         judged = [q(seen, windows.actions).float().log_softmax(-1) for q in (own, data)]
-    h = rollout.local(model, lengths.told, lengths.window)
+    h, _ = rollout.local(model, lengths.told, lengths.window)
     logits = model.prior(seen.flatten(0, 1), h).float()
     p = logits.softmax(-1).view_as(judged[0])
     excess = (p * (judged[0] - judged[1])).sum(-1)

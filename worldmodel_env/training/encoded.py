@@ -9,7 +9,6 @@ from torch import Tensor
 from worldmodel_env.data.clips import Clips
 from worldmodel_env.errors import InputError
 from worldmodel_env.imagination.step import State, beginning
-from worldmodel_env.models.reckoning import Path, origin
 from worldmodel_env.models.teco import NO_FRAME, Teco
 
 
@@ -26,6 +25,7 @@ class Encoded:
         target: (N, 2g, 2g) int64 VQ-GAN codes of the same frames.
         previous: (N, 2g, 2g) codes of the frames before; `NO_FRAME` before the first.
         action: (N, A) vectors of the actions between; the null vector before the first.
+        recalled: (N, C, 2g, 2g) from `Teco.look_up`, nothing for the first; None without recall.
         valid: (N,) bool, False in padding.
         losses: commitment and codebook terms.
         projected: (M, code_dim) latents before quantisation, for the codebook's upkeep.
@@ -38,15 +38,20 @@ class Encoded:
     target: Tensor
     previous: Tensor
     action: Tensor
+    recalled: Tensor | None
     valid: Tensor
     losses: dict[str, Tensor]
     projected: Tensor
     state: State | None = None
 
-    def select(self, index: Tensor) -> tuple[Tensor, ...]:
-        """h, z, z_codes, target, previous, action of the frames in `index`."""
-        parts = (self.h, self.z, self.z_codes, self.target, self.previous, self.action)
-        return tuple(part[index] for part in parts)
+    def select(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """h, z, z_codes and target of the frames in `index`."""
+        return self.h[index], self.z[index], self.z_codes[index], self.target[index]
+
+    def local(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What the local path reads before them: previous, action, recalled."""
+        recalled = None if self.recalled is None else self.recalled[index]
+        return self.previous[index], self.action[index], recalled
 
 
 def encode(
@@ -76,29 +81,25 @@ def encode(
         action = model.action.null.expand(b, t - 1, -1)
     else:
         action = model.action(clips.actions, shown)
+    recalled, places = model.look_up_clips(clips.codes, clips.actions, shown, carried)
     previous, begin, state = clips.codes[:, :-1], 1, None
-    standing = origin(clips.codes) if carried is None else carried.get("pose", origin(clips.codes))
-    path, pose = model.path(standing, clips.codes, clips.actions, shown)
     if carried is None:
         # Frame 0 is context, never predicted: it need not fit the codebook.
         past = torch.cat([latents[:, :1], z[:, 1:-1]], 1)
-        tokens = _tokens(model, past, previous, action)
+        tokens = _tokens(model, past, action)
         sequence = torch.cat([model.start.to(tokens.dtype).expand(b, 1, -1, -1), tokens], 1)
         begin = 0 if model.cfg.first_frame else 1
-        if path is not None:
-            path = path.after(Path.standing(standing))
-        out = model.temporal(sequence, path)[:, begin:]
+        out = model.temporal(sequence)[:, begin:]
         z, codes = z[:, begin:], codes[:, begin:]
         if model.cfg.first_frame:
             previous = F.pad(previous, (0, 0, 0, 0, 1, 0), value=NO_FRAME)
             action = torch.cat([model.action.null.to(action.dtype).expand(b, 1, -1), action], 1)
+            if recalled is not None:
+                recalled = torch.cat([torch.zeros_like(recalled[:, :1]), recalled], 1)
     else:
         past = torch.cat([carried["latent"].to(z.dtype)[:, None], z[:, :-1]], 1)
-        tokens = _tokens(model, past, previous, action)
-        out, after = model.temporal.chunk(tokens, carried, path)
-        after |= {"latent": z[:, -1], "codes": clips.codes[:, -1]}
-        if pose is not None:
-            after["pose"] = pose
+        out, after = model.temporal.chunk(_tokens(model, past, action), carried)
+        after |= {"latent": z[:, -1], "codes": clips.codes[:, -1], **places}
         state = {name: tensor.detach() for name, tensor in after.items()}
 
     valid = clips.valid[:, first:]
@@ -114,6 +115,7 @@ def encode(
         target=clips.codes[:, begin:].flatten(0, 1),
         previous=previous.flatten(0, 1),
         action=action.flatten(0, 1),
+        recalled=None if recalled is None else recalled.flatten(0, 1),
         valid=clips.valid[:, begin:].flatten(),
         losses=losses,
         projected=model.codebook.project(latents.flatten(0, 1)[valid.flatten()])
@@ -156,10 +158,9 @@ def continued(
     return {name: torch.where(rows[name], fresh[name].to(x.dtype), x) for name, x in state.items()}
 
 
-def _tokens(model: Teco, past: Tensor, codes: Tensor, action: Tensor) -> Tensor:
-    """Latents (B, N, e, g, g) and codes of frames, actions after them (B, N, A) -> (B, N, S, D)."""
-    flat = (x.flatten(0, 1) for x in (past, codes, action))
-    return model.tokens(*flat).unflatten(0, past.shape[:2])
+def _tokens(model: Teco, past: Tensor, action: Tensor) -> Tensor:
+    """Latents (B, N, e, g, g) and actions after them (B, N, A) -> (B, N, S, D)."""
+    return model.tokens(past.flatten(0, 1), action.flatten(0, 1)).unflatten(0, past.shape[:2])
 
 
 def posterior(model: Teco, previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:

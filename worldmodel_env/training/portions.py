@@ -8,9 +8,7 @@ from torch import nn
 def is_mixer(name: str) -> bool:
     """Whether a parameter of `Teco` mixes frames: attention and memories over time."""
     path = name.split(".")
-    if path[:2] == ["temporal", "layers"]:
-        return path[3] in ("attention", "memory")
-    return path[:2] == ["temporal", "recalls"]
+    return path[:2] == ["temporal", "layers"] and path[3] in ("attention", "memory")
 
 
 def hold_rest(model: nn.Module) -> None:

@@ -281,11 +281,11 @@ class SelfForcingStage:
         assert isinstance(teacher, Maskgit)
         with torch.no_grad():
             if rollout is not None:
-                h = rollout.local(model, 0, rollout.lengths.predicted)
+                h, _ = rollout.local(model, 0, rollout.lengths.predicted)
             else:
                 encoded = encode(model, clips)
-                h, _, _, _, previous, action = encoded.select(encoded.valid.nonzero()[:, 0])
-                h, _ = model.predict(h, previous, action)
+                index = encoded.valid.nonzero()[:, 0]
+                h, _ = model.predict(encoded.h[index], *encoded.local(index))
         chosen = torch.randperm(len(h), generator=generator)[: self.recipe.distilled_frames]
         h = h[chosen.to(self.place)]
         return distillation_loss(student, teacher, h, self.few, self.many, generator)

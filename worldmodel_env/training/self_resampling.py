@@ -77,8 +77,7 @@ def self_resampled(
     predicted = len(encoded.h) // b
     first = predicted * torch.arange(b, device=frames.device)[:, None]
     index = (first + frames - (t - predicted)).flatten()
-    h, _, _, _, previous, action = encoded.select(index)
-    h, skip = model.predict(h, previous, action)
+    h, skip = model.predict(encoded.h[index], *encoded.local(index))
     passes = noise.flatten(0, 1)[:, None].expand(-1, model.prior.passes(ONE_PASS), -1, -1)
     z = model.codebook.embed(model.prior.sample(h, passes, ONE_PASS))
     z = torch.where(without_z.view(-1, 1, 1, 1), model.empty_z(z), z)

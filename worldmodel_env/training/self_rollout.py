@@ -62,6 +62,7 @@ class SelfRollout:
         dream: what was imagined.
         h: (B, P, e, g, g) with gradient, each of the frame after one of the dream's.
         action: (B, P, A) vectors of the actions that lead to them.
+        recalled: (B, P, C, 2g, 2g) of where they lead, from `Teco.look_up`, or None.
     """
 
     clips: Clips
@@ -69,6 +70,7 @@ class SelfRollout:
     dream: Dream
     h: Tensor
     action: Tensor
+    recalled: Tensor | None
 
     def agreement(self, model: Teco) -> Tensor:
         """How near (B, K) the K frames after which it is told are to those recorded.
@@ -83,12 +85,14 @@ class SelfRollout:
         chance = 2 * (table - table.mean(0)).square().sum(-1).mean()
         return (1 - apart / chance).clamp_min(0)
 
-    def local(self, model: Teco, first: int, count: int) -> Tensor:
-        """h with the local path of predicted frames `first` and after (B * count, e, g, g)."""
+    def local(self, model: Teco, first: int, count: int) -> tuple[Tensor, Tensor | None]:
+        """`Teco.predict` of predicted frames `first` and after: (B * count, ...)."""
         part = slice(first, first + count)
-        previous, action = self.dream.codes[:, part], self.action[:, part]
-        h, _ = model.predict(*(x.flatten(0, 1) for x in (self.h[:, part], previous, action)))
-        return h
+        recalled = None if self.recalled is None else self.recalled[:, part].flatten(0, 1)
+        h, previous, action = (
+            x[:, part].flatten(0, 1) for x in (self.h, self.dream.codes, self.action)
+        )
+        return model.predict(h, previous, action, recalled)
 
 
 def roll_out(world: Imagination, clips: Clips, lengths: Lengths, keys: Tensor) -> SelfRollout:
@@ -105,16 +109,14 @@ def roll_out(world: Imagination, clips: Clips, lengths: Lengths, keys: Tensor) -
     state = recorded_state(model, clips, lengths.context)
     imagined = lengths.told + lengths.window
     seen = dream(world, state, clips.actions[:, first : first + imagined], keys)
-    action = model.action(clips.actions[:, first : first + lengths.predicted])
+    taken = clips.actions[:, first : first + lengths.predicted]
+    action = model.action(taken)
     latents, codes = (x[:, : lengths.predicted] for x in (seen.latents, seen.codes))
-    tokens = model.tokens(*(x.flatten(0, 1) for x in (latents, codes, action)))
-    path = None
-    if "pose" in state:
-        taken = clips.actions[:, first : first + lengths.predicted]
-        path, _ = model.path(state["pose"], codes, taken)
-    out, _ = model.temporal.chunk(tokens.unflatten(0, latents.shape[:2]), state, path)
+    recalled, _ = model.look_up_clips(codes, taken, state=state)
+    tokens = model.tokens(latents.flatten(0, 1), action.flatten(0, 1))
+    out, _ = model.temporal.chunk(tokens.unflatten(0, latents.shape[:2]), state)
     h = model.latent_map(out.flatten(0, 1)).unflatten(0, latents.shape[:2])
-    return SelfRollout(clips, lengths, seen, h, action)
+    return SelfRollout(clips, lengths, seen, h, action, recalled)
 
 
 @torch.no_grad()
@@ -164,7 +166,7 @@ def told_losses(
     target = clips.codes[:, first : first + count].flatten(0, 1)
     previous = rollout.dream.codes[:, 1 : count + 1].flatten(0, 1)
     h = rollout.h[:, 1 : count + 1].flatten(0, 1)
-    h_local, skip = model.predict(h, previous, rollout.action[:, 1 : count + 1].flatten(0, 1))
+    h_local, skip = rollout.local(model, 1, count)
     z, z_codes = posterior(model, previous, target)
     dropped = uniform(n, 1, 1, 1) < model.cfg.z_dropout
     logits = model.decode(h_local, torch.where(dropped, model.empty_z(z), z), skip)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.actions import ActionConfig
-from worldmodel_env.models.reckoning import Motion
+from worldmodel_env.models.places import Motion
 from worldmodel_env.models.teco import TecoConfig
 from worldmodel_env.models.vqgan import VqganConfig
 
@@ -32,7 +32,10 @@ def check_frames(config: VqganConfig, dataset: TrajectoryDataset) -> None:
 
 
 def with_actions(config: TecoConfig, dataset: TrajectoryDataset) -> TecoConfig:
-    """`config` for the data set's actions, and what they do to the pose if it is to be measured.
+    """`config` for the data set's actions.
+
+    A model that recalls by place needs to know what they do to the pose: measured here, and where
+    it cannot be, the model is one without `recall`.
 
     Raises:
         InputError: the preset is made for another action space.
@@ -43,8 +46,11 @@ def with_actions(config: TecoConfig, dataset: TrajectoryDataset) -> TecoConfig:
             f"{dataset.root} has the action space {dataset.action_space}, the preset takes "
             f"{config.actions}; choose another preset."
         )
-    motion = measured_motion(dataset, actions) if config.motion is None else config.motion
-    return replace(config, actions=actions, motion=motion)
+    config = replace(config, actions=actions)
+    if not config.recall or config.motion:
+        return config
+    motion = measured_motion(dataset, actions)
+    return replace(config, motion=motion) if motion else replace(config, recall=0)
 
 
 def measured_motion(dataset: TrajectoryDataset, actions: ActionConfig) -> tuple[Motion, ...]:

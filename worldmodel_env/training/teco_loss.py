@@ -68,7 +68,8 @@ def teco_losses(
     weight = weights[rows].flatten().float()
     first = valid.shape[1] * torch.arange(len(part.codes), device=place)
     index = (order[rows] + first[:, None]).flatten()
-    h, z, z_codes, target, previous, action = encoded.select(index)
+    h, z, z_codes, target = encoded.select(index)
+    previous, action, recalled = encoded.local(index)
     if config.self_resampling:  # what was read need not be what is to come
         target = part.codes[:, -valid.shape[1] :].flatten(0, 1)[index]
         z, z_codes = posterior(model, previous, target)
@@ -83,7 +84,7 @@ def teco_losses(
             replaced & (previous != NO_FRAME), wrong[rows].flatten(0, 1), previous
         )
         level = (cfg.code_noise_levels * amount[rows].flatten()).long()
-    h_local, skip = model.predict(h, previous, action, level)
+    h_local, skip = model.predict(h, previous, action, recalled, level)
     dropped = (uniform(n) < cfg.z_dropout)[rows].flatten()
     z_seen = torch.where(dropped[:, None, None, None], model.empty_z(z), z)
     per_frame = code_losses(model.decode(h_local, z_seen, skip), target, config)
@@ -162,15 +163,15 @@ def diagnostics(model: Teco, clips: Clips, generator: torch.Generator) -> dict[s
     count = min(256, int(encoded.valid.sum()))
     valid = encoded.valid.nonzero()[:, 0]
     index = valid[torch.randperm(len(valid), generator=generator)[:count].to(valid.device)]
-    h, z, z_codes, target, previous, action = encoded.select(index)
-    h_local, skip = model.predict(h, previous, action)
+    h, z, z_codes, target = encoded.select(index)
+    h_local, skip = model.predict(h, *encoded.local(index))
     place = h.device
     likeliest = Sampling(steps=1, temperature=0.0)
     passes = model.prior.passes(likeliest)
     noise = torch.full((count, passes, 2, model.cfg.grid**2), 0.5, device=place)
     prior_codes = model.prior.sample(h_local, noise, likeliest)
     other = torch.randperm(count, generator=generator).to(place)
-    wrong_local, wrong_skip = model.predict(h[other], previous[other], action[other])
+    wrong_local, wrong_skip = model.predict(h[other], *encoded.local(index[other]))
     cases = {
         "posterior": (h_local, z, skip),
         "prior": (h_local, model.codebook.embed(prior_codes), skip),

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from worldmodel_env.evaluation.probes.clips import Clips
 from worldmodel_env.evaluation.probes.rollout import noise_keys
 from worldmodel_env.imagination.noise import uniform
-from worldmodel_env.imagination.step import Imagination, State, temporal_step
+from worldmodel_env.imagination.step import Imagination, State
 from worldmodel_env.imagination.window import frames_seen, make_room
 
 BATCH = 16
@@ -84,5 +84,6 @@ def _batch(
 def temporal_output(model: Imagination, state: State, action: Tensor) -> Tensor:
     """The temporal transformer's output (B, S*D) for the frame that `action` leads to."""
     teco = model.teco
-    out, _ = temporal_step(teco, state, action, teco.action(action))
+    tokens = teco.tokens(state["latent"], teco.action(action))
+    out, _ = teco.temporal.step(tokens, state)
     return out.flatten(1)

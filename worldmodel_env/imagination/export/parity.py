@@ -77,9 +77,8 @@ def _calls(functions: Functions, batch: int) -> Iterator[tuple[Graph, dict[str, 
     # Rings as full as after any number of steps: nearly, just, and long ago.
     for name in filter(is_ring, state):
         state[name] = torch.from_numpy(rng.standard_normal(state[name].shape)).to(state[name])
-    if "poses" in state:
-        for name in ("poses", "pose"):
-            state[name] = torch.from_numpy(rng.uniform(-4, 4, state[name].shape)).to(state[name])
+    for name in {"places", "pose"} & set(state):
+        state[name] = torch.from_numpy(rng.uniform(-2, 2, state[name].shape)).to(state[name])
     near = torch.tensor([window - 3, 1, window - 1, 0, 2])
     laps = torch.tensor([0, 0, 1, 1, 7])
     if graphs["step"].model.bounded:

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from worldmodel_env.models.mixers.state import Ring
 from worldmodel_env.models.positions import rotate
-from worldmodel_env.models.reckoning import recalled
 
 NEVER = 1 << 40
 """Number of a frame that nobody sees."""
@@ -46,23 +45,13 @@ class Window:
         """Frames that a cache keeps: the sink's, then a ring of W."""
         return self.sink + self.frames
 
-    def whole(self, q: Tensor, k: Tensor, v: Tensor, place: Tensor | None = None) -> Tensor:
-        """A clip from its beginning: queries, keys, values (B, heads, T*S, d) -> (.., T*S, d).
-
-        Given scores by place (B, heads, T*S, T*S), the values that they recall come behind those
-        (.., T*S, 2d); see `models/reckoning.py`.
-        """
+    def whole(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """A clip from its beginning: queries, keys, values (B, heads, T*S, d) -> (.., T*S, d)."""
         frame = self._frames(q)[None]
-        return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]), place)
+        return self._attend(q, k, v, frame, frame, torch.zeros_like(frame[:, :1]))
 
     def chunk(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        ring: Ring,
-        index: Tensor,
-        place: Tensor | None = None,
+        self, q: Tensor, k: Tensor, v: Tensor, ring: Ring, index: Tensor
     ) -> tuple[Tensor, Ring]:
         """T frames after those in the ring.
 
@@ -72,39 +61,33 @@ class Window:
             v: values.
             ring: keys and values so far.
             index: (B,) int64, frames that the ring has been given.
-            place: (B, heads, T*S, (slots + T)*S), by which values of the ring and then of `v` are
-                recalled.
 
         Returns:
-            Weighted values (B, heads, T*S, d), or 2d with recalled ones, and the next ring.
+            Weighted values (B, heads, T*S, d) and the next ring.
         """
+        frames = q.shape[2] // self.tokens
         held = self.held(index)
         kept = torch.where(held >= 0, held - index[:, None], NEVER)
         here = self._frames(q).expand(q.shape[0], -1)
         there = torch.cat([kept.repeat_interleave(self.tokens, 1), here], 1)
         old_k, old_v = (old.to(k.dtype).flatten(2, 3) for old in ring)
-        keys, values = torch.cat([old_k, k], 2), torch.cat([old_v, v], 2)
-        y = self._attend(q, keys, values, here, there, index[:, None], place)
+        y = self._attend(
+            q, torch.cat([old_k, k], 2), torch.cat([old_v, v], 2), here, there, index[:, None]
+        )
+        source = self.held(index + frames) - index[:, None]  # below 0: not of this chunk
+        place = source.clamp_min(0)[:, None, :, None, None].expand_as(ring[0])
+        written = (source >= 0)[:, None, :, None, None]
 
         def follow(old: Tensor, new: Tensor) -> Tensor:
-            new = new.unflatten(2, (-1, self.tokens)).transpose(1, 2)
-            return self.write(old.transpose(1, 2), new, index).transpose(1, 2)
+            new = new.unflatten(2, (-1, self.tokens)).to(old.dtype)
+            return torch.where(written, new.gather(2, place), old)
 
         return y, (follow(ring[0], k), follow(ring[1], v))
 
     def step(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        ring: Ring,
-        index: Tensor,
-        place: Tensor | None = None,
+        self, q: Tensor, k: Tensor, v: Tensor, ring: Ring, index: Tensor
     ) -> tuple[Tensor, Ring]:
-        """One frame: `chunk` for T = 1, with fewer operations and those that export everywhere.
-
-        `place` (B, heads, S, slots*S) are scores of the frames of the next ring.
-        """
+        """One frame: `chunk` for T = 1, with fewer operations and those that export everywhere."""
         b, s = index.shape[0], self.tokens  # len() would fix it in exported graphs
         held = self.held(index + 1)  # the new frame takes the place of one that nobody sees
         age = index[:, None] - held
@@ -126,19 +109,7 @@ class Window:
         # Spelled out: exported, torch's own attention scales and transposes all keys first.
         scores = (q * q.shape[-1] ** -0.5) @ keys.transpose(2, 3)
         weight = scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32)
-        y = weight.to(values.dtype) @ values
-        if place is not None:
-            y = torch.cat([y, recalled(place, mask, values)], -1)
-        return y, ring
-
-    def write(self, old: Tensor, new: Tensor, index: Tensor) -> Tensor:
-        """What slots hold after T frames more: (B, slots, ...) and (B, T, ...) -> as `old`."""
-        frames, new = new.shape[1], new.to(old.dtype)
-        source = self.held(index + frames) - index[:, None]  # below 0: not among the new ones
-        source = source.view(*source.shape, *[1] * (old.ndim - 2))
-        if frames > 1:
-            new = new.gather(1, source.clamp_min(0).expand_as(old))
-        return torch.where(source >= 0, new, old)
+        return weight.to(values.dtype) @ values, ring
 
     def held(self, index: Tensor) -> Tensor:
         """Number of the frame in each slot after `index` (B,) frames; below 0: none. (B, slots)."""
@@ -162,19 +133,11 @@ class Window:
         return frames.repeat_interleave(self.tokens)
 
     def _attend(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        here: Tensor,
-        there: Tensor,
-        first: Tensor,
-        place: Tensor | None,
+        self, q: Tensor, k: Tensor, v: Tensor, here: Tensor, there: Tensor, first: Tensor
     ) -> Tensor:
         """Attention between tokens of the frames `here` (R, N) and `there` (R, M), R = B or 1.
 
-        Both are counted from the chunk's first frame, whose own number is `first` (R, 1); by
-        `place` (B, heads, N, M) values are recalled.
+        Both are counted from the chunk's first frame, whose own number is `first` (R, 1).
         """
         age = here[:, :, None] - there[:, None]
         mask = (age >= 0) & (age < self.frames)
@@ -193,6 +156,4 @@ class Window:
                 of_sink = sink[..., None]
                 near_keys = torch.cat([near_keys * ~of_sink, far_keys * of_sink], -1)
             q, k = near, near_keys
-        mask = mask[:, None]
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
-        return y if place is None else torch.cat([y, recalled(place, mask, v)], -1)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None], scale=scale)

@@ -1,4 +1,4 @@
-"""Poses added up from actions, and what heads make of them."""
+"""Poses added up from actions, and frames recalled by them."""
 
 from math import pi
 
@@ -6,15 +6,18 @@ import torch
 from nano import MOTION
 from torch import Tensor
 
-from worldmodel_env.models.reckoning import (
+from worldmodel_env.models.places import (
+    AIMS,
     FEATURES,
+    HEADS,
     Recall,
     features,
+    held,
     moved,
     origin,
-    recalled,
     reckoned,
     stopped,
+    written,
 )
 
 LEFT, RIGHT, FORWARD = range(3)
@@ -92,55 +95,49 @@ def test_ahead_and_left_are_told_from_behind_and_right() -> None:
         assert (one - other).abs().max() > 0.1
 
 
-def scores(seen: list[list[float]], tokens: int = 1) -> Tensor:
-    """By which eight untrained heads recall what was seen from some poses, asked about the first.
-
-    (heads, S, M, S).
-    """
-    relation = features(torch.tensor([seen[:1]]), torch.tensor([seen]))
-    found = Recall(8, tokens)(relation).detach()
-    return found[0].view(8, tokens, len(seen), tokens)
-
-
-def test_untrained_heads_look_for_the_same_view_or_one_beside_it() -> None:
-    turned = [[5.0, -3.0, k / 16] for k in (4, 5, 3, 12)]
-    found = scores(turned)[:, 0, :, 0]
-    assert found.argmax(1).tolist() == [0, 1, 0, 2, 0, 1, 0, 2]
-    elsewhere = scores([[0.0, 0.0, 0.5], [2.0, 0.0, 0.5], [30.0, 0.0, 0.5]])[:, 0, :, 0]
-    assert (elsewhere[:4:2, 1] < -4).all(), "the first half want the very place"
-    assert (elsewhere[4::2, 1] > 0).all(), "the others one nearby"
-    assert (elsewhere[:, 2] < -5).all()
+def test_a_ring_holds_the_last_frames() -> None:
+    frames = torch.arange(1, 12)[None]  # frame f holds f + 1
+    for cuts in ((11,), (1,) * 11, (3, 1, 7)):
+        ring, count = torch.zeros(1, 4, dtype=torch.int64), torch.tensor([0])
+        for cut in cuts:
+            ring = written(ring, frames[:, int(count) : int(count) + cut], count)
+            count = count + cut
+        assert sorted(ring[0].tolist()) == [8, 9, 10, 11]
+        assert torch.equal(ring, held(count, 4) + 1)
+    assert held(torch.tensor([2]), 4).tolist() == [[0, 1, -2, -1]]
 
 
-def test_heads_that_want_the_same_view_want_it_token_by_token() -> None:
-    same = scores([[0.0, 0.0, 0.0]], tokens=4)[0, :, 0]
-    assert (same.argmax(1) == torch.arange(4)).all()
+def recall(asked: list[float], seen: list[list[float]]) -> tuple[Tensor, Tensor]:
+    """Untrained heads; frame i shows i + 1. What each finds, and how sure it is: (HEADS,) each."""
+    frames = torch.arange(1.0, len(seen) + 1).view(1, -1, 1, 1, 1)
+    known = torch.ones(1, 1, len(seen), dtype=torch.bool)
+    found = Recall()(torch.tensor([[asked]]), torch.tensor([seen]), known, frames)
+    vectors, sure = found.detach().view(HEADS, 2).unbind(-1)
+    return vectors, sure
 
 
-def test_a_score_lies_where_its_tokens_do() -> None:
-    recall, generator = Recall(2, 4), torch.Generator().manual_seed(0)
-    asked, seen = (torch.rand(1, n, 3, generator=generator) for n in (3, 5))
-    relation = features(asked, seen)
-    found, weight = recall(relation), recall.weight.view(2, 4, 4, FEATURES)
-    assert found.shape == (1, 2, 12, 20)
-    for head, i, j, a, b in ((0, 2, 1, 0, 3), (1, 0, 4, 3, 0)):
-        expected = weight[head, a, b] @ relation[0, i, j]
-        torch.testing.assert_close(found[0, head, i * 4 + a, j * 4 + b], expected)
+def test_untrained_heads_find_the_view_or_one_beside_it() -> None:
+    around = [[5.0, -3.0, k / 16] for k in range(16)]
+    vectors, sure = recall([5.0, -3.0, 4 / 16], around)
+    for (aside, _), found, how in zip(AIMS, vectors, sure, strict=True):
+        assert how > 0.9
+        assert abs(float(found) - (4 + aside + 1)) < 0.3
 
 
-def test_where_no_frame_fits_nothing_is_recalled() -> None:
-    values = torch.tensor([[[[1.0], [3.0]]]])
-    seen = torch.ones(1, 1, 1, 2, dtype=torch.bool)
-    assert recalled(torch.tensor([[[[-30.0, -40.0]]]]), seen, values).abs() < 1e-9
-    torch.testing.assert_close(
-        recalled(torch.tensor([[[[30.0, -40.0]]]]), seen, values).flatten(), torch.ones(1)
-    )
-    torch.testing.assert_close(
-        recalled(torch.zeros(1, 1, 1, 2), seen, values).flatten(), torch.tensor([4 / 3])
-    )
-    first = torch.tensor([True, False]).view(1, 1, 1, 2)
-    torch.testing.assert_close(
-        recalled(torch.tensor([[[[30.0, 90.0]]]]), first, values).flatten(), torch.ones(1)
-    )
-    nobody = torch.zeros_like(seen)
-    assert not recalled(torch.zeros(1, 1, 1, 2), nobody, values).any()
+def test_from_nearby_only_the_head_that_allows_it_finds_a_view() -> None:
+    _, sure = recall([0.0, 0.0, 0.5], [[2.0, 0.0, 0.5]])
+    assert [float(s) > 0.5 for s in sure] == [reach > 0 for _, reach in AIMS]
+    vectors, sure = recall([0.0, 0.0, 0.5], [[40.0, 0.0, 0.5]])
+    assert (sure < 0.01).all()
+    assert (vectors.abs() < 0.01).all()
+
+
+def test_what_is_not_known_is_not_recalled() -> None:
+    pose = torch.zeros(1, 1, 3)
+    frames = torch.randn(1, 1, 4, 2, 2, generator=torch.Generator().manual_seed(0))
+    nobody = torch.zeros(1, 1, 1, dtype=torch.bool)
+    assert not Recall()(pose, pose, nobody, frames).any()
+    found = Recall()(pose, pose, ~nobody, frames)
+    assert found.shape == (1, 1, HEADS * 5, 2, 2)
+    vectors, sure = found.view(HEADS, 5, 2, 2).split([4, 1], 1)
+    torch.testing.assert_close(vectors, frames[0] * sure)
