@@ -105,7 +105,7 @@ def features(asked: Tensor, seen: Tensor) -> Tensor:
 
 
 def held(count: Tensor, slots: int) -> Tensor:
-    """Number of the frame in each slot of a ring after `count` (B,) frames; below 0: none. (B, R)"""
+    """Number of the frame in each slot (B, R) of a ring after `count` (B,) frames, or below 0."""
     newest = count[:, None] - 1
     return newest - (newest - torch.arange(slots, device=count.device)) % slots
 
@@ -150,9 +150,9 @@ class Recall(nn.Module):
         least = scores.amax(2, keepdim=True).clamp_min(0)
         weight = (scores - least).exp()
         weight = weight / (weight.sum(2, keepdim=True) + (-least).exp())
-        b, n, m, heads = weight.shape
-        weight = weight.transpose(2, 3).to(frames.dtype)
-        found = (weight.flatten(1, 2) @ frames.flatten(2)).view(b, n, heads, *frames.shape[2:])
+        weight = weight.transpose(2, 3).to(frames.dtype)  # (B, N, HEADS, M)
+        found = (weight.flatten(1, 2) @ frames.flatten(2)).unflatten(1, weight.shape[1:3])
+        found = found.unflatten(3, frames.shape[2:])
         sure = weight.sum(-1)[..., None, None, None].expand(-1, -1, -1, 1, *frames.shape[3:])
         return torch.cat([found, sure], 3).flatten(2, 3)
 
