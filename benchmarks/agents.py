@@ -1,10 +1,9 @@
 """Agents trained in imagination and judged in the simulator: `python -m benchmarks.agents`.
 
-Everything from the recording to the report, in hours; run it again to go on. The shipped world
-imitates mazes of size 9, so one of the size asked for is trained from it first. Parts:
+Everything from the recording to the report, in hours; run it again to go on. Parts:
 
-- data: record episodes of mazes of this size
-- world: let the shipped world go on learning on them
+- data: record episodes to begin imagined roll-outs with
+- world: how well the world foresees the goal in them (`agents/foresight.py`)
 - throughput: steps per second of a training, and what the network takes of it
 - branches: how many frames C of recordings imagined roll-outs should begin with, and after how many
   steps H they should be cut, by what agents reach
@@ -43,10 +42,6 @@ from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.data.schema import SEED_BASE
 from worldmodel_env.data.writer import replace_file
 from worldmodel_env.imagination.world import World
-from worldmodel_env.presets import load_preset
-from worldmodel_env.training.budget import Budget
-from worldmodel_env.training.finish import save_world
-from worldmodel_env.training.teco import train_teco
 
 Part = Literal["data", "world", "throughput", "branches", "transfer", "planner"]
 SIMULATOR, IMAGINED = "SimMaze-v0", "TecoMaze-v0"
@@ -68,10 +63,8 @@ class Settings:
     """Cells along a maze's edge: 5, 7 or 9."""
     recorded: int = 1500
     """Training episodes to record; an eighth of them for validation, from which dreams begin."""
-    world: str = ""
-    """World to learn in; the one that part `world` makes if not given."""
-    world_minutes: float = 36.0
-    """Training of the world."""
+    world: str = "maze"
+    """World to learn in: a name or a folder."""
     steps: int = 65_536
     """Environment steps of each agent's training in imagination."""
     simulator_steps: int = 131_072
@@ -84,9 +77,8 @@ class Settings:
     """Unseen mazes to judge by."""
     tried: tuple[tuple[int, int], ...] = ((0, 0), (8, 32), (32, 8), (32, 32), (32, 64))
     """C and H to try; H of 0 stands for whole episodes from first frames."""
-    entropy: float = 0.03
-    """Weight of the agents' entropy bonus: three times the usual, against turning on the spot until
-    a world invents the goal."""
+    entropy: float = 0.01
+    """Weight of the agents' entropy bonus."""
     context: int = 32
     """C of the transfer: recorded frames that imagined roll-outs begin with."""
     branch: int = 32
@@ -119,7 +111,7 @@ def main(settings: Settings) -> None:
         found = json.loads(file.read_text())
     parts = {
         "data": lambda: make_data(settings),
-        "world": lambda: make_world(settings),
+        "world": lambda: foreseen(settings),
         "throughput": lambda: throughput(settings),
         "branches": lambda: branches(settings),
         "transfer": lambda: compare(settings),
@@ -143,36 +135,11 @@ def make_data(settings: Settings) -> str:
     return str(summary)
 
 
-def make_world(settings: Settings) -> dict[str, Any]:
-    """Let the shipped world learn mazes of this size, unless another one is named.
-
-    Its tokenizer knows their pictures.
-
-    Returns:
-        How well both foresee the goal (`agents/foresight.py`).
-    """
-    run = settings.out / "world"
-    if not settings.world and not (run / "world" / "world.json").exists():
-        old, preset = World.load("maze"), load_preset("maze")
-        train_teco(
-            old.config.teco, preset.teco_training, vqgan=old.config.vqgan,
-            data=settings.out / "data", out=run, budget=Budget(minutes=settings.world_minutes),
-            begin_with=old,
-        )  # fmt: skip
-        save_world(
-            run, settings.out / "data", name=f"maze-{settings.size}", preset="maze",
-            sampling=old.config.sampling, begun_with=old,
-        )  # fmt: skip
+def foreseen(settings: Settings) -> dict[str, Any]:
+    """How well the world foresees the goal."""
     data = TrajectoryDataset.open(settings.out / "data")
-    return {
-        name: vars(foresight(World.load(name), data, threads=settings.threads))
-        for name in ("maze", chosen(settings))
-    }
-
-
-def chosen(settings: Settings) -> str:
-    """The world to learn in: a name or a folder."""
-    return settings.world or str(settings.out / "world" / "world")
+    world = World.load(settings.world)
+    return {settings.world: vars(foresight(world, data, threads=settings.threads))}
 
 
 def words(settings: Settings) -> tuple[str, ...]:
@@ -190,7 +157,7 @@ def ppo(settings: Settings, out: Path, **changes: Any) -> Args:
         Args(
             out,
             env=IMAGINED,
-            env_kwargs=(f"world={chosen(settings)}", *words(settings)),
+            env_kwargs=(f"world={settings.world}", *words(settings)),
             num_envs=16,
             rollout=128,
             steps=settings.steps,
@@ -253,7 +220,7 @@ def compare(settings: Settings) -> dict[str, Any]:
     """The three arms: success, return and steps by policy, shares of the simulator's, guards."""
     text = transfer(
         Transfer(
-            settings.out / "transfer", world=chosen(settings),
+            settings.out / "transfer", world=settings.world,
             kwargs=(f"size={settings.size}",), imagined_kwargs=words(settings),
             seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
             arms=settings.arms, rounds=settings.rounds, world_steps=settings.refresh_steps,
@@ -267,7 +234,7 @@ def compare(settings: Settings) -> dict[str, Any]:
     episodes = json.dumps(report["episodes"], separators=(",", ":"))
     replace_file(settings.out / "agents-episodes.json", episodes.encode())
     told = (
-        "size", "recorded", "world", "world_minutes", "steps", "simulator_steps", "seeds",
+        "size", "recorded", "world", "steps", "simulator_steps", "seeds",
         "episodes", "context", "branch", "rounds", "refresh_steps", "imagined",
     )  # fmt: skip
     return {

@@ -104,6 +104,7 @@ def train_teco(
     memory: Literal["preset", "none", "gated_delta", "mamba2", "ttt_linear", "ttt_mlp"] = "preset",
     window: int | None = None,
     sink: int | None = None,
+    recall: int | None = None,
     rest_rate: float = 1.0,
     begin_with: str | None = None,
     sampling_steps: int | None = None,
@@ -139,6 +140,8 @@ def train_teco(
         memory: for what leaves the window, instead of the preset's.
         window: frames that a frame attends to, instead of the preset's.
         sink: first frames that never leave the window, instead of the preset's.
+        recall: frames that are remembered by the place they were seen from, instead of the
+            preset's; 0 for none. Data without poses give a model without.
         rest_rate: share of the learning rate for all but the temporal transformer's attention and
             memories; 0 leaves the rest as it is.
         begin_with: a world, by name or folder, whose tokenizer and weights to begin with. Its
@@ -186,7 +189,11 @@ def train_teco(
     beginning = World.load(begin_with) if begin_with else None
     set_threads(threads)
     path = train(
-        replace(chosen.teco, temporal=temporal),
+        replace(
+            chosen.teco,
+            temporal=temporal,
+            recall=chosen.teco.recall if recall is None else recall,
+        ),
         training,
         vqgan=chosen.vqgan,
         data=data,

@@ -57,7 +57,7 @@ def measured_motion(dataset: TrajectoryDataset, actions: ActionConfig) -> tuple[
     """What each action does to the pose where nothing is in the way, by recorded poses.
 
     Turns are medians; so are steps, in hundredths of the longest, but only of an action's longest
-    tenth, since walls stop or shorten others.
+    tenth, since walls stop or shorten others. An action that is never taken is none.
 
     Returns:
         A motion per choice; none where poses were not recorded or actions are not Discrete.

@@ -8,6 +8,7 @@ loop around `TecoStage.step` is in `training/trainer.py`.
 import math
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,13 @@ def train_teco(
     budget.rate(training.learning_rate, training.schedule, 0, 0.0)  # refuses what does not fit
     dataset = TrajectoryDataset.open(data, skip_corrupt)
     check_frames(vqgan, dataset)
+    if config.recall and training.loss.actions_ahead:
+        raise InputError(
+            f"recall is {config.recall} and actions_ahead {training.loss.actions_ahead}, so poses "
+            "would be added up from actions of other frames; use one of the two."
+        )
+    if begin_with and begin_with.config.teco.motion:
+        config = replace(config, motion=begin_with.config.teco.motion)
     config = with_actions(config, dataset)
     check_carry(training, config, compute)
     if not (training.rest_rate or begin_with):
