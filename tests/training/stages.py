@@ -36,9 +36,10 @@ def train(
     preset: str = "nano",
     compute: Compute = Compute(precision="fp32"),  # noqa: B008  frozen
     begin_with: World | None = None,
+    recall: int = 0,
     **training: Any,
 ) -> Path:
-    """Train `vqgan` or `teco`; `training` replaces fields of the recipe."""
+    """Train `vqgan` or `teco`; `training` replaces fields of the recipe, `recall` one of TECO's."""
     chosen = load_preset(preset)
     budget = Budget(steps=steps)
     if stage == "vqgan":
@@ -47,7 +48,7 @@ def train(
             chosen.vqgan, recipe, data=data, out=out, budget=budget, seed=seed, compute=compute
         )
     return train_teco(
-        chosen.teco,
+        replace(chosen.teco, recall=recall),
         replace(chosen.teco_training, **training),
         vqgan=chosen.vqgan,
         data=data,
