@@ -48,7 +48,7 @@ class Args:
     mode: Literal["sync", "async"] = "sync"
     """How environments without a batch of their own run: in this process, or in one each."""
     steps: int = 300_000
-    """Environment steps of all environments together."""
+    """Environment steps of all environments together; a finished training goes on if given more."""
     seed: int = 0
     """Of the environments, the weights and all draws."""
     device: str = "auto"
@@ -151,6 +151,7 @@ def train(args: Args) -> Path:
     began, lasts = torch.zeros(2, t, n, dtype=torch.bool, device=device)
     returns, lengths = np.zeros((2, n))
     finished: list[tuple[float, float, float]] = []
+    anew = True  # a finished training may have ended between two checkpoints
 
     with (
         RunLog(args.out, "ppo", step=update * t * n, progress=update / updates) as log,
@@ -158,7 +159,8 @@ def train(args: Args) -> Path:
     ):
         while update < updates and not signals.asked:
             draws.manual_seed(args.seed * 1_000_003 + update)
-            if update % args.checkpoint_every == 0:
+            if anew or update % args.checkpoint_every == 0:
+                anew = False
                 obs = envs.reset(seed=args.seed * 10_000_019 + update * n)
                 memory = envs.memory(agent)
                 first = torch.ones(n, dtype=torch.bool, device=device)
@@ -275,7 +277,7 @@ def _look(args: Args, agent: Agent, step: int) -> dict[str, float]:
 
 def _same(args: Args) -> dict[str, object]:
     """What a resumed training must name as before: all but what does not change its numbers."""
-    free = ("out", "device", "threads", "mode")
+    free = ("out", "device", "threads", "mode", "steps")  # more steps go on from these
     given = {name: value for name, value in vars(args).items() if name not in free}
     return {k: list(v) if isinstance(v, tuple) else _plain(v) for k, v in given.items()}
 

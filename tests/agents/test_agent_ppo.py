@@ -96,6 +96,14 @@ def test_a_finished_training_is_left_alone(tmp_path):
     assert (tmp_path / "checkpoint.safetensors").stat().st_mtime_ns == before
 
 
+def test_a_finished_training_goes_on_if_given_more_steps(tmp_path):
+    """Also from between two checkpoints."""
+    train(toy(tmp_path, steps=160, checkpoint_every=3))
+    train(toy(tmp_path, steps=320, checkpoint_every=3))
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [160, 320]
+
+
 def test_trains_in_imagination_with_whole_and_with_cut_episodes(tmp_path):
     world = make_nano().save(tmp_path / "world")
     args = Args(
