@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from gymnasium import spaces
+from nano import MOTION
 
 from worldmodel_env.config import from_json, to_json
 from worldmodel_env.errors import InputError
@@ -48,7 +49,7 @@ def test_both_models_build(name: str) -> None:
     actions = preset.teco.actions or ActionConfig.of(spaces.Discrete(3))
     with torch.device("meta"):
         Vqgan(preset.vqgan)
-        Teco(replace(preset.teco, actions=actions))
+        Teco(replace(preset.teco, actions=actions, motion=MOTION))
 
 
 @pytest.mark.parametrize(
@@ -70,10 +71,11 @@ def test_the_published_configurations_have_the_published_sizes(name: str, millio
 def test_the_maze_world_fits_in_20_megabytes_of_half_precision() -> None:
     preset = load_preset("maze")
     with torch.device("meta"):
-        models = Vqgan(preset.vqgan), Teco(preset.teco)
+        models = Vqgan(preset.vqgan), Teco(replace(preset.teco, motion=MOTION))
     assert 2 * sum(p.numel() for model in models for p in model.parameters()) < 19e6
     assert preset.teco.z_dropout > 0
     assert preset.teco.local_skip
+    assert preset.teco.recall > 0
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
