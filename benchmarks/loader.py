@@ -10,7 +10,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -26,12 +25,12 @@ from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import EpisodeRef, TrajectoryDataset
 from worldmodel_env.data.frames import FrameSampler
 from worldmodel_env.data.writer import hdf5_file
-from worldmodel_env.models.actions import ActionConfig
 from worldmodel_env.models.teco import Teco
 from worldmodel_env.precision import autocast, resolve_device, resolve_dtype
 from worldmodel_env.presets import Preset, load_preset
 from worldmodel_env.training.compute import Compute
 from worldmodel_env.training.distributed import join
+from worldmodel_env.training.spaces import with_actions
 from worldmodel_env.training.teco_loss import teco_losses
 from worldmodel_env.training.vqgan import VqganStage
 
@@ -107,8 +106,7 @@ def world_model_steps(
     training, place = preset.teco_training, resolve_device(device)
     dtype = resolve_dtype("auto", place)
     torch.manual_seed(0)
-    actions = ActionConfig.of(dataset.action_space)
-    model = Teco(replace(preset.teco, actions=actions)).to(place)
+    model = Teco(with_actions(preset.teco, dataset)).to(place)
     model.code_vectors.normal_()
     store = random_store(dataset, model)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)

@@ -70,7 +70,9 @@ def main(
     training = chosen.teco_training
     frames, batch = frames or training.clip, batch or training.batch_size
     torch.manual_seed(0)
-    model = Teco(replace(chosen.teco, actions=ACTIONS)).to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    motion = ((0.0, 1.0, 0.0),) * ACTIONS.choices[0]  # costs as much whatever it is
+    model = Teco(replace(chosen.teco, actions=ACTIONS, motion=motion))
+    model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.code_vectors.normal_()
     clips = random_clips(model.cfg, batch, frames).to(place)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=place.type == "cuda")
