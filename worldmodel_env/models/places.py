@@ -1,15 +1,4 @@
-"""Dead reckoning, and frames recalled by the place they were seen from.
-
-A transformer that is told actions only has to add up dozens of turns and steps before it can find
-what it saw from here, and at small budgets never learns to. So poses are added up outside, from
-what each action does by itself; and each of a few heads looks up remembered frames, weighted by how
-their poses lie towards the one that the action leads to:
-
-    recalled(asked) = sum over seen of frame(seen) w,   w = exp(s) / (1 + sum of exp(s))
-    s = W features(where `seen` lies as seen from `asked`)
-
-At first W looks for the same view, exactly or from nearby, and for the views a turn or two beside
-it. Where there is none the weights come to nothing: hence the 1.
+"""Dead reckoning: poses added up from what each action does by itself.
 
 Poses count from wherever an episode or a clip began: only their differences matter. A world whose
 frames show no change was stopped by a wall, and its pose stays.
@@ -18,7 +7,7 @@ frames show no change was stopped by a wall, and its pose stays.
 from math import pi
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Motion = tuple[float, float, float]
 """What an action does where nothing is in the way: circles turned, counter-clockwise, then steps
@@ -38,15 +27,6 @@ SIDES = 2 * len(RANGES)
 """Features that tell ahead from behind and left from right."""
 
 FEATURES = (1 + 2 * HARMONICS) * (1 + len(RANGES)) + SIDES
-
-AIMS = ((0, 0), (0, 1), (1, 0), (-1, 0), (2, 0), (-2, 0))
-"""Of each untrained head: the view so many sixteenths of a circle beside the one asked about, from
-within which of `RANGES`."""
-
-HEADS = len(AIMS)
-
-AIM = 2.0
-"""Of untrained weights: a frame that fits scores 4, others 0 to -7, those far away -6."""
 
 
 def origin(like: Tensor) -> Tensor:
@@ -102,67 +82,3 @@ def features(asked: Tensor, seen: Tensor) -> Tensor:
     sides = [g * way / r for g, r in zip(near, RANGES, strict=True) for way in (ahead, left)]
     products = (headings[..., :, None] * places[..., None, :]).flatten(-2)
     return torch.cat([products, torch.stack(sides, -1)], -1)
-
-
-def held(count: Tensor, slots: int) -> Tensor:
-    """Number of the frame in each slot (B, R) of a ring after `count` (B,) frames, or below 0."""
-    newest = count[:, None] - 1
-    return newest - (newest - torch.arange(slots, device=count.device)) % slots
-
-
-def written(old: Tensor, new: Tensor, count: Tensor) -> Tensor:
-    """A ring after T frames more.
-
-    Args:
-        old: (B, R, ...) after `count` frames.
-        new: (B, T, ...).
-        count: (B,) int64.
-    """
-    frames = new.shape[1]
-    source = held(count + frames, old.shape[1]) - count[:, None]  # below 0: not among the new ones
-    source = source.view(*source.shape, *[1] * (old.ndim - 2))
-    if frames > 1:
-        new = new.gather(1, source.clamp_min(0).expand_as(old))
-    return torch.where(source >= 0, new, old)
-
-
-class Recall(nn.Module):
-    """What heads recall of remembered frames, and how sure each is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(_aims())
-
-    def forward(self, asked: Tensor, seen: Tensor, known: Tensor, frames: Tensor) -> Tensor:
-        """Look up frames by place.
-
-        Args:
-            asked: (B, N, 3) poses.
-            seen: (B, M, 3) poses of the remembered frames.
-            known: (B, N, M) or (B, 1, M) bool: which of them may be recalled.
-            frames: (B, M, E, h, w) their code vectors.
-
-        Returns:
-            (B, N, HEADS * (E + 1), h, w): each head's mean vectors, and the sum of its weights.
-        """
-        scores = features(asked, seen) @ self.weight.float().T
-        scores = scores.masked_fill(~known[..., None], -torch.inf)  # (B, N, M, HEADS)
-        least = scores.amax(2, keepdim=True).clamp_min(0)
-        weight = (scores - least).exp()
-        weight = weight / (weight.sum(2, keepdim=True) + (-least).exp())
-        weight = weight.transpose(2, 3).to(frames.dtype)  # (B, N, HEADS, M)
-        found = (weight.flatten(1, 2) @ frames.flatten(2)).unflatten(1, weight.shape[1:3])
-        found = found.unflatten(3, frames.shape[2:])
-        sure = weight.sum(-1)[..., None, None, None].expand(-1, -1, -1, 1, *frames.shape[3:])
-        return torch.cat([found, sure], 3).flatten(2, 3)
-
-
-def _aims() -> Tensor:
-    """What heads look for before they are trained: (HEADS, FEATURES)."""
-    weight = torch.zeros(HEADS, 1 + 2 * HARMONICS, 1 + len(RANGES))
-    harmonics = torch.arange(1, HARMONICS + 1)
-    for head, (aside, reach) in enumerate(AIMS):
-        angle = 2 * pi * harmonics * aside / (4 * HARMONICS)
-        weight[head, :, 1 + reach] = AIM * torch.cat([torch.ones(1), angle.cos(), angle.sin()])
-        weight[head, 0, 0] = -AIM * (HARMONICS - 1)
-    return torch.cat([weight.flatten(1), torch.zeros(HEADS, SIDES)], 1)

@@ -24,18 +24,9 @@ from worldmodel_env.models.blocks import PatchLinear, TecoResBlock, UnpatchLinea
 from worldmodel_env.models.codebook import Codebook, Quantised
 from worldmodel_env.models.heads import Outcome, OutcomeHead
 from worldmodel_env.models.maskgit import Maskgit
-from worldmodel_env.models.places import (
-    HEADS,
-    Motion,
-    Recall,
-    held,
-    moved,
-    origin,
-    reckoned,
-    stopped,
-    written,
-)
+from worldmodel_env.models.places import Motion
 from worldmodel_env.models.prior import PriorConfig
+from worldmodel_env.models.recall import HEADS, Memory, Recall
 from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer
 
 NO_FRAME = -1
@@ -76,7 +67,7 @@ class TecoConfig:
         reencode: when imagining, z_t is read back from the decoded frame instead of the prior's
             sample, so that the past is what was shown.
         recall: frames that are remembered by the place they were seen from, for the local path to
-            look up (`models/places.py`); 0 for none, as in the paper.
+            look up (`models/recall.py`); 0 for none, as in the paper.
         motion: what each action does to the pose, which `recall` needs; None takes the data set's
             when training starts.
         first_frame: frame 0 is predicted too, from nothing, so that a roll-out can start without a
@@ -270,7 +261,6 @@ class Teco(nn.Module):
     """The pieces of the model; `training/teco_loss.py` and `imagination/step.py` arrange them."""
 
     code_vectors: Tensor
-    motion: Tensor
 
     def __init__(self, cfg: TecoConfig) -> None:
         super().__init__()
@@ -295,8 +285,7 @@ class Teco(nn.Module):
         if cfg.recall:
             if not cfg.motion:
                 raise ValueError("TecoConfig.recall needs motion; set it from the data set.")
-            self.recall = Recall()
-            self.register_buffer("motion", torch.tensor(cfg.motion), persistent=False)
+            self.recall = Recall(cfg.recall, cfg.motion)
         levels = cfg.code_noise_levels
         self.noise_level = nn.Parameter(torch.zeros(levels, cfg.action_dim)) if levels else None
         prior = Autoregressive if cfg.prior.kind == "autoregressive" else Maskgit
@@ -322,103 +311,29 @@ class Teco(nn.Module):
         side = self.cfg.grid // self.cfg.temporal_stride
         return self.from_tokens(x.transpose(1, 2).unflatten(2, (side, side)))
 
-    def remember(self, codes: Tensor) -> dict[str, Tensor]:
-        """The memory of places after a first frame, codes (B, 2g, 2g); empty without `recall`.
+    def remember(self, codes: Tensor) -> Memory:
+        """The memory after a first frame, codes (B, 2g, 2g); empty without `recall`."""
+        return self.recall.begin(codes) if self.recall else {}
 
-        Returns:
-            views: (B, R, 2g, 2g) int64, codes of the last R frames, a ring.
-            places: (B, R, 3) float32, the poses that they were seen from.
-            pose: (B, 3) float32 of the present frame.
-        """
-        if self.recall is None:
-            return {}
-        pose, count = origin(codes), torch.zeros_like(codes[:, 0, 0])
-        views = torch.zeros_like(codes)[:, None].expand(-1, self.cfg.recall, -1, -1)
-        places = pose[:, None].expand(-1, self.cfg.recall, -1)
-        return {
-            "views": written(views, codes[:, None], count),
-            "places": written(places, pose[:, None], count),
-            "pose": pose,
-        }
+    def keep(self, state: Memory, codes: Tensor, action: Tensor) -> Memory:
+        """The memory after one frame more; empty without `recall`. See `Recall.keep`."""
+        return self.recall.keep(state, codes, action) if self.recall else {}
 
-    def look_up(self, state: dict[str, Tensor], action: Tensor) -> Tensor | None:
-        """What is recalled (B, C, 2g, 2g) of where an action (B,) leads; None without `recall`.
-
-        Args:
-            state: `views`, `places`, `pose`, and `index`, the number of frames so far.
-            action: int64.
-        """
-        if self.recall is None:
-            return None
-        asked = moved(state["pose"], self.motion[action])[:, None]
-        known = (held(state["index"], self.cfg.recall) >= 0)[:, None]
-        frames = self._views(state["views"])
-        return self.recall(asked, state["places"], known, frames)[:, 0]
-
-    def keep(self, state: dict[str, Tensor], codes: Tensor, action: Tensor) -> dict[str, Tensor]:
-        """The memory of places after one frame more, codes (B, 2g, 2g), that `action` led to."""
-        if self.recall is None:
-            return {}
-        pose = moved(state["pose"], stopped(self.motion[action], state["codes"], codes))
-        return {
-            "views": written(state["views"], codes[:, None], state["index"]),
-            "places": written(state["places"], pose[:, None], state["index"]),
-            "pose": pose,
-        }
+    def look_up(self, state: Memory, action: Tensor) -> Tensor | None:
+        """What is recalled of where actions lead; None without `recall`. See `Recall.look_up`."""
+        return self.recall.look_up(state, action, self.vectors) if self.recall else None
 
     def look_up_clips(
         self,
         codes: Tensor,
         action: Tensor | None,
         known: Tensor | None = None,
-        state: dict[str, Tensor] | None = None,
-    ) -> tuple[Tensor | None, dict[str, Tensor]]:
-        """`look_up` and `keep` for whole clips, in parallel.
-
-        Args:
-            codes: (B, T, 2g, 2g).
-            action: (B, N) int64, after frames 0 to N-1, N being T-1 or T; None where not known.
-            known: (B, N) bool; False: this one is not, and counts as none.
-            state: after frame 0, of clips that go on where others ended; else they begin.
-
-        Returns:
-            What is recalled (B, N, C, 2g, 2g) of where each action leads, and the memory after the
-            last frame, which is empty unless there was a state; None and empty without `recall`.
-        """
+        state: Memory | None = None,
+    ) -> tuple[Tensor | None, Memory]:
+        """The same for whole clips, and the memory after them. See `Recall.look_up_clips`."""
         if self.recall is None:
             return None, {}
-        frames, size = codes.shape[1], self.cfg.recall
-        motion = self.motion.new_zeros(len(codes), frames - 1, 3)
-        if action is not None:
-            motion = self.motion[action]
-        if known is not None:
-            motion = motion * known[..., None]
-        start = state["pose"] if state else origin(codes)
-        poses = reckoned(start, stopped(motion[:, : frames - 1], codes[:, :-1], codes[:, 1:]))
-        asked = moved(poses[:, : motion.shape[1]], motion)
-        number = torch.arange(frames, device=codes.device)[None]
-        seen, views, following = poses, codes, {}
-        if state:
-            # Frame 0 is the newest in the ring.
-            count = state["index"]
-            kept = held(count, size)
-            earlier = torch.where(kept >= 0, kept - count[:, None] + 1, -frames - size)
-            number = torch.cat([earlier, number[:, 1:].expand(len(codes), -1)], 1)
-            seen = torch.cat([state["places"], poses[:, 1:]], 1)
-            views = torch.cat([state["views"], codes[:, 1:]], 1)
-            following = {
-                "views": written(state["views"], codes[:, 1:], count),
-                "places": written(state["places"], poses[:, 1:], count),
-                "pose": poses[:, -1],
-            }
-        now = torch.arange(asked.shape[1], device=codes.device)[:, None]
-        age = now - number[:, None]
-        recalled = self.recall(asked, seen, (age >= 0) & (age < size), self._views(views))
-        return recalled, following
-
-    def _views(self, codes: Tensor) -> Tensor:
-        """Codes (B, M, 2g, 2g) -> vectors (B, M, E, 2g, 2g)."""
-        return self.vectors(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+        return self.recall.look_up_clips(codes, action, self.vectors, known, state)
 
     def predict(
         self,
