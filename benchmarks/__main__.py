@@ -17,7 +17,7 @@ from benchmarks import tables
 
 MEASURED = (
     "simulator", "recording", "loader", "environment", "step", "batched", "drift", "quality",
-    "teco", "mixers", "recipes", "browser",
+    "probes", "turning", "walls", "teco", "mixers", "recipes", "browser",
 )  # fmt: skip
 DATA, RUN = "recordings/maze", "runs/first"
 """Where docs/training-a-world.md leaves recordings and tokenizer."""

@@ -105,6 +105,23 @@ def turning_table() -> list[str]:
     return [*lines, "", f"{found['moments']:.0f} moments, of as many test episodes."]
 
 
+def walls_table() -> list[str]:
+    """Whether walls stop people in the world."""
+    path = RESULTS / "walls.json"
+    if not path.exists():
+        return NOT_YET
+    found = json.loads(path.read_text())["results"]
+    names = {
+        "stopped": "stopped by a wall", "slid": "along a wall, or up to it", "whole": "in the open",
+    }  # fmt: skip
+    lines = ["| a step ahead, in the simulator | steps | the world moves |", "|---|---:|---:|"]
+    for kind, name in names.items():
+        share = found.get(f"{kind} steps: the world moves")
+        told = "" if share is None else f"{share:.1%}"
+        lines.append(f"| {name} | {found[f'{kind} steps']:,.0f} | {told} |")
+    return lines
+
+
 def guard_table() -> list[str]:
     """Calibration and gap of the first agent of each imagined arm."""
     found = content().get("transfer", {}).get("guards")
@@ -144,6 +161,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "branches": branch_table,
     "foresight": foresight_table,
     "turning": turning_table,
+    "walls": walls_table,
     "guards": guard_table,
     "speed": speed_table,
 }

@@ -18,6 +18,7 @@ RESULTS = Path("benchmarks/results")
 BEGIN = "<!-- {name}: written by `python -m benchmarks.tables` from benchmarks/results/*.json -->"
 END = "<!-- end -->"
 HORIZONS = (1, 5, 10, 25)
+FAR = (50, 100, 156)
 
 
 def quality_table(report: dict[str, Any]) -> list[str]:
@@ -180,6 +181,36 @@ def environment_table() -> list[str]:
     ]  # fmt: skip
 
 
+def probes_table() -> list[str]:
+    """What image metrics do not see of the shipped world."""
+    content = measured("probes")
+    if content is None:
+        return ["Not measured yet: `python -m benchmarks.probes`."]
+    about, found = content["about"], content["results"]
+    frames = found["frames"]
+    horizons = [h for h in (*HORIZONS, *FAR) if f"psnr at {h}, world" in frames]
+    lines = [
+        f"{about['context']} true frames, then {about['horizon']} imagined ones; test mazes of "
+        "size 9:",
+        "",
+        "| frames ahead | " + " | ".join(map(str, horizons)) + " |",
+        "|---|" + "---:|" * len(horizons),
+    ]
+    series = {"world": "imagined", "copy_last": "last frame copied"}
+    for metric, unit, digits in (("psnr", "PSNR, dB", 1), ("lpips", "LPIPS (alex)", 3)):
+        for key, name in series.items():
+            values = [frames[f"{metric} at {h}, {key}"]["value"] for h in horizons]
+            cells = " | ".join(f"{value:.{digits}f}" for value in values)
+            lines.append(f"| {unit}: {name} | {cells} |")
+    lines += ["", "| probe | found | 95 % interval |", "|---|---:|---|"]
+    for part, numbers in found.items():
+        for name, number in numbers.items() if part != "frames" else ():
+            value, low, high = (number[key] for key in ("value", "low", "high"))
+            between = "" if low is None else f"{low:.3g} to {high:.3g}"
+            lines.append(f"| {name} | {value:.3g} | {between} |")
+    return lines
+
+
 def cost_table() -> list[str]:
     """TECO beside its reference."""
     content = json.loads((RESULTS / "teco.json").read_text())
@@ -300,7 +331,11 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
         "contest": lambda: contest_table("baselines"),
         "variants": lambda: contest_table("teco_variants"),
     },
-    "docs/training-a-world.md": {"tokenizer": tokenizer_table, "dmlab": dmlab_table},
+    "docs/training-a-world.md": {
+        "tokenizer": tokenizer_table,
+        "probes": probes_table,
+        "dmlab": dmlab_table,
+    },
     "docs/teco.md": {"cost": cost_table, "ablations": ablation_table},
 }
 

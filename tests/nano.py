@@ -67,8 +67,10 @@ def make_nano(
         model = Imagination(Vqgan(vqgan), Teco(config.teco), config.sampling)
     teco = model.teco.requires_grad_(False)
     if recall:
-        # Untrained, it adds nothing.
-        teco.skip.recalled.weight.normal_(std=0.3, generator=torch.Generator().manual_seed(seed))
+        # Untrained, they add nothing.
+        generator = torch.Generator().manual_seed(seed)
+        teco.skip.recalled.weight.normal_(std=0.3, generator=generator)
+        teco.recall.odometer.layers[-1].weight.normal_(std=5.0, generator=generator)
     teco.code_vectors.copy_(model.vqgan.codebook.vectors())
     # Untrained, the head would end every other step, and pay nothing.
     last = teco.outcome_head.mlp[-1]

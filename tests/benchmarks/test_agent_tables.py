@@ -97,6 +97,16 @@ def test_turning(results):
     assert "9 moments" in text
 
 
+def test_walls(results):
+    found = {"stopped steps": 1357.0, "slid steps": 9.0, "whole steps": 0.0}
+    found["stopped steps: the world moves"] = 0.123
+    found["slid steps: the world moves"] = 1.0
+    results("walls.json", {"results": found})
+    text = "\n".join(agent_tables.walls_table())
+    assert "| stopped by a wall | 1,357 | 12.3% |" in text
+    assert "| in the open | 0 |  |" in text
+
+
 def test_films_are_a_row_each(results, tmp_path):
     with pytest.raises(InputError, match=r"holds no test-\*\.mp4"):
         agent_tables.main(tmp_path)

@@ -83,6 +83,7 @@ def test_after_a_circle_the_first_frame_is_recalled():
 @torch.no_grad()
 def test_a_wall_is_noticed():
     model = make_nano(recall=20).imagination()
+    model.teco.recall.odometer.layers[-1].weight.zero_()
     codes = random_clips("discrete", 1, 3).codes
     action = torch.tensor([FORWARD])
     state = model.observe_codes(model.begin(codes[:, 0]), codes[:, 1], action)

@@ -242,6 +242,8 @@ def test_top_k_leaves_the_least_likely_out_and_keeps_the_proportions() -> None:
         ({"share": 0}, "share is 0"),
         ({"share": 1.5}, "share is 1.5"),
         ({"share": "half"}, "share is .half"),
+        ({"still": 1}, "still is 1"),
+        ({"still": "little"}, "still is .little"),
         ({"top_k": -5}, "top_k"),
     ],
 )

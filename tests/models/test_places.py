@@ -12,7 +12,6 @@ from worldmodel_env.models.places import (
     moved,
     origin,
     reckoned,
-    stopped,
 )
 
 LEFT, RIGHT, FORWARD = range(3)
@@ -48,17 +47,6 @@ def test_one_after_the_other_as_all_at_once() -> None:
     for t in range(40):
         pose = moved(pose, TABLE[actions[:, t]])
         torch.testing.assert_close(pose, whole[:, t + 1], atol=1e-4, rtol=0)
-
-
-def test_a_wall_stops_steps_but_not_turns() -> None:
-    before = torch.zeros(4, 8, 8, dtype=torch.int64)
-    after = before.clone()
-    after[1, :2] = 1  # a quarter
-    after[2, 0, 0] = 1
-    motion = TABLE[[FORWARD, FORWARD, FORWARD, LEFT]]
-    expected = motion.clone()
-    expected[[0, 2], 1] = 0
-    assert torch.equal(stopped(motion, before, after), expected)
 
 
 def test_features_see_only_how_poses_lie_to_each_other() -> None:

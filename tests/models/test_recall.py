@@ -23,7 +23,7 @@ def recall(asked: list[float], seen: list[list[float]]) -> tuple[Tensor, Tensor]
     """Untrained heads; frame i shows i + 1. What each finds, and how sure it is: (HEADS,) each."""
     frames = torch.arange(1.0, len(seen) + 1).view(1, -1, 1, 1, 1)
     known = torch.ones(1, 1, len(seen), dtype=torch.bool)
-    found = Recall(3, MOTION)(torch.tensor([[asked]]), torch.tensor([seen]), known, frames)
+    found = Recall(3, MOTION, 4, 8)(torch.tensor([[asked]]), torch.tensor([seen]), known, frames)
     vectors, sure = found.detach().view(HEADS, 2).unbind(-1)
     return vectors, sure
 
@@ -48,8 +48,8 @@ def test_what_is_not_known_is_not_recalled() -> None:
     pose = torch.zeros(1, 1, 3)
     frames = torch.randn(1, 1, 4, 2, 2, generator=torch.Generator().manual_seed(0))
     nobody = torch.zeros(1, 1, 1, dtype=torch.bool)
-    assert not Recall(3, MOTION)(pose, pose, nobody, frames).any()
-    found = Recall(3, MOTION)(pose, pose, ~nobody, frames)
+    assert not Recall(3, MOTION, 4, 8)(pose, pose, nobody, frames).any()
+    found = Recall(3, MOTION, 4, 8)(pose, pose, ~nobody, frames)
     assert found.shape == (1, 1, HEADS * 5, 2, 2)
     vectors, sure = found.view(HEADS, 5, 2, 2).split([4, 1], 1)
     torch.testing.assert_close(vectors, frames[0] * sure)

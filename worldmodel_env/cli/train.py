@@ -109,6 +109,7 @@ def train_teco(
     begin_with: str | None = None,
     sampling_steps: int | None = None,
     sampling_share: float = 1.0,
+    sampling_still: float = 0.0,
     name: str | None = None,
     skip_corrupt: bool = False,
 ) -> None:
@@ -150,6 +151,8 @@ def train_teco(
             without asking it, which small budgets may need. 4 if not given.
         sampling_share: of the frames for which the finished world asks it; the others are decoded
             without, which keeps more of what was seen.
+        sampling_still: least share of a frame's codes that change in the finished world; a frame in
+            which fewer would is the one before.
         name: the world's name; the preset's if not given.
         skip_corrupt: leave out episode files that cannot be read, instead of refusing.
     """
@@ -165,7 +168,7 @@ def train_teco(
     from worldmodel_env.training.teco import train_teco as train
 
     passes = Sampling().steps if sampling_steps is None else sampling_steps
-    sampling = Sampling(steps=passes, share=sampling_share)
+    sampling = Sampling(steps=passes, share=sampling_share, still=sampling_still)
     chosen = load_preset(preset)
     training = chosen.teco_training
     if learning_rate is not None:

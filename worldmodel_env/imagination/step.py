@@ -175,7 +175,7 @@ class Imagination(nn.Module):
         h_local, skip = teco.predict(h, state["codes"], vector, teco.look_up(state, action))
         z, z_codes = self._draw(h_local, noise, self.sampling)
         logits = teco.decode(h_local, z, skip).float()
-        codes = largest(logits)
+        codes = self._settled(state["codes"], largest(logits))
         latent = self._latent(state["codes"], codes) if teco.cfg.reencode else z
         guess = Guess(z_codes, logits, teco.outcome(h, latent))
         return self._next(state, past, latent, codes, action), guess
@@ -214,6 +214,13 @@ class Imagination(nn.Module):
         codes = teco.prior.sample(h, noise, sampling, chosen.any())
         z = teco.codebook.embed(codes.where(chosen, 0))
         return torch.where(chosen[:, None], z, teco.empty_z(h)), codes
+
+    def _settled(self, previous: Tensor, current: Tensor) -> Tensor:
+        """The frame before, where hardly anything changes (`Sampling.still`)."""
+        if not self.sampling.still:
+            return current
+        changed = (current != previous).float().mean((1, 2), keepdim=True)
+        return torch.where(changed < self.sampling.still, previous, current)
 
     def _latent(self, previous: Tensor, current: Tensor) -> Tensor:
         teco = self.teco

@@ -1,7 +1,7 @@
 """Dead reckoning: poses added up from what each action does by itself.
 
-Poses count from wherever an episode or a clip began: only their differences matter. A world whose
-frames show no change was stopped by a wall, and its pose stays.
+Poses count from wherever an episode or a clip began: only their differences matter. What walls take
+from steps is in `models/odometer.py`.
 """
 
 from math import pi
@@ -12,10 +12,6 @@ from torch import Tensor
 Motion = tuple[float, float, float]
 """What an action does where nothing is in the way: circles turned, counter-clockwise, then steps
 ahead and to the left, the longest action's being 1."""
-
-MOVED = 1 / 8
-"""Least share of a frame's codes that a step changes. Of 1,611 steps in SimMaze-v0 that moved by
-anything, the least changed a quarter; of 452 into walls, none changed any."""
 
 HARMONICS = 4
 """Of the difference of headings: a sixteenth of a circle is told from its neighbours."""
@@ -39,12 +35,6 @@ def moved(pose: Tensor, motion: Tensor) -> Tensor:
     heading = torch.remainder(pose[..., 2] + motion[..., 0], 1.0)
     way = _way(heading, motion)
     return torch.cat([pose[..., :2] + way, heading[..., None]], -1)
-
-
-def stopped(motion: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """Motions (..., 3) without the steps that a wall prevented, by codes (..., 2g, 2g)."""
-    changed = (before != after).flatten(-2).float().mean(-1, keepdim=True) >= MOVED
-    return torch.cat([motion[..., :1], motion[..., 1:] * changed], -1)
 
 
 def reckoned(start: Tensor, motions: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 A transformer that is told actions only has to add up dozens of turns and steps before it can find
 what it saw from here, and at small budgets never learns to. So poses are added up outside
-(`models/places.py`); and each of a few heads looks up remembered frames, weighted by how their
-poses lie towards the one that the action leads to:
+(`models/places.py`, `models/odometer.py`); and each of a few heads looks up remembered frames,
+weighted by how their poses lie towards the one that the action leads to:
 
     recalled(asked) = sum over seen of frame(seen) w,   w = exp(s) / (1 + sum of exp(s))
     s = W features(where `seen` lies as seen from `asked`)
@@ -18,6 +18,7 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
+from worldmodel_env.models.odometer import Odometer, travelled
 from worldmodel_env.models.places import (
     HARMONICS,
     RANGES,
@@ -27,7 +28,6 @@ from worldmodel_env.models.places import (
     moved,
     origin,
     reckoned,
-    stopped,
 )
 
 Vectors = Callable[[Tensor], Tensor]
@@ -78,10 +78,18 @@ class Recall(nn.Module):
 
     motion: Tensor
 
-    def __init__(self, size: int, motion: Sequence[Motion]) -> None:
-        """`size` is R; `motion` is what each action does to the pose."""
+    def __init__(self, size: int, motion: Sequence[Motion], channels: int, grid: int) -> None:
+        """Make a memory.
+
+        Args:
+            size: R.
+            motion: what each action does to the pose.
+            channels: E of code vectors.
+            grid: 2g, the side of a frame's code grid.
+        """
         super().__init__()
         self.size = size
+        self.odometer = Odometer(channels, grid)
         self.weight = nn.Parameter(_aims())
         self.register_buffer("motion", torch.tensor(motion), persistent=False)
 
@@ -102,9 +110,11 @@ class Recall(nn.Module):
         known = (held(state["index"], self.size) >= 0)[:, None]
         return self(asked, state["places"], known, _read(vectors, state["views"]))[:, 0]
 
-    def keep(self, state: Memory, codes: Tensor, action: Tensor) -> Memory:
+    def keep(self, state: Memory, codes: Tensor, action: Tensor, vectors: Vectors) -> Memory:
         """The memory after one frame more, codes (B, 2g, 2g), that `action` led to."""
-        pose = moved(state["pose"], stopped(self.motion[action], state["codes"], codes))
+        deviation = self.odometer(vectors(state["codes"]), vectors(codes)).float()
+        motion = travelled(self.motion[action], deviation, state["codes"], codes)
+        pose = moved(state["pose"], motion)
         return {
             "views": written(state["views"], codes[:, None], state["index"]),
             "places": written(state["places"], pose[:, None], state["index"]),
@@ -139,10 +149,13 @@ class Recall(nn.Module):
         if known is not None:
             motion = motion * known[..., None]
         start = state["pose"] if state else origin(codes)
-        poses = reckoned(start, stopped(motion[:, : frames - 1], codes[:, :-1], codes[:, 1:]))
+        x, led = _read(vectors, codes), motion[:, : frames - 1]
+        deviation = self.odometer(x[:, :-1].flatten(0, 1), x[:, 1:].flatten(0, 1)).float()
+        led = travelled(led, deviation.view(*led.shape[:2], 2), codes[:, :-1], codes[:, 1:])
+        poses = reckoned(start, led)
         asked = moved(poses[:, : motion.shape[1]], motion)
         number = torch.arange(frames, device=codes.device)[None]
-        seen, views, following = poses, codes, {}
+        seen, following = poses, {}
         if state:
             # Frame 0 is the newest in the ring.
             count = state["index"]
@@ -150,7 +163,7 @@ class Recall(nn.Module):
             earlier = torch.where(kept >= 0, kept - count[:, None] + 1, -frames - self.size)
             number = torch.cat([earlier, number[:, 1:].expand(len(codes), -1)], 1)
             seen = torch.cat([state["places"], poses[:, 1:]], 1)
-            views = torch.cat([state["views"], codes[:, 1:]], 1)
+            x = torch.cat([_read(vectors, state["views"]), x[:, 1:]], 1)
             following = {
                 "views": written(state["views"], codes[:, 1:], count),
                 "places": written(state["places"], poses[:, 1:], count),
@@ -159,7 +172,7 @@ class Recall(nn.Module):
         now = torch.arange(asked.shape[1], device=codes.device)[:, None]
         age = now - number[:, None]
         remembered = (age >= 0) & (age < self.size)
-        return self(asked, seen, remembered, _read(vectors, views)), following
+        return self(asked, seen, remembered, x), following
 
     def forward(self, asked: Tensor, seen: Tensor, known: Tensor, frames: Tensor) -> Tensor:
         """What heads find of frames by place.

@@ -33,6 +33,9 @@ class Sampling:
         top_k: draws only from this many likeliest codes; 0 from all.
         refill: frames that are read again when the window of a model with absolute positions is
             full; with 0 the roll-out stops there. Other models slide and need none.
+        still: a frame in which fewer than this share of the codes would change is the one before,
+            to the bit. Where actions change either much or nothing, it keeps a player who pushes
+            against a wall from melting through it; 0 lets everything change.
     """
 
     steps: int = 4
@@ -42,6 +45,7 @@ class Sampling:
     share: float = 1.0
     top_k: int = 0
     refill: int = 0
+    still: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values out of range (InputError)."""
@@ -56,6 +60,11 @@ class Sampling:
             raise InputError(
                 f"sampling.share is {self.share!r}; give a share above 0 and up to 1, or steps=0 "
                 "to draw no frame's z."
+            )
+        if not (isinstance(self.still, int | float) and 0 <= self.still < 1):
+            raise InputError(
+                f"sampling.still is {self.still!r}; give a share from 0 to below 1, 0 to let "
+                "everything change."
             )
         if self.order not in (known := get_args(Order)):
             raise InputError(f"sampling.order is {self.order!r}; use one of {', '.join(known)}.")

@@ -285,7 +285,7 @@ class Teco(nn.Module):
         if cfg.recall:
             if not cfg.motion:
                 raise ValueError("TecoConfig.recall needs motion; set it from the data set.")
-            self.recall = Recall(cfg.recall, cfg.motion)
+            self.recall = Recall(cfg.recall, cfg.motion, cfg.vq_dim, cfg.code_grid)
         levels = cfg.code_noise_levels
         self.noise_level = nn.Parameter(torch.zeros(levels, cfg.action_dim)) if levels else None
         prior = Autoregressive if cfg.prior.kind == "autoregressive" else Maskgit
@@ -317,7 +317,7 @@ class Teco(nn.Module):
 
     def keep(self, state: Memory, codes: Tensor, action: Tensor) -> Memory:
         """The memory after one frame more; empty without `recall`. See `Recall.keep`."""
-        return self.recall.keep(state, codes, action) if self.recall else {}
+        return self.recall.keep(state, codes, action, self.vectors) if self.recall else {}
 
     def look_up(self, state: Memory, action: Tensor) -> Tensor | None:
         """What is recalled of where actions lead; None without `recall`. See `Recall.look_up`."""

@@ -13,8 +13,9 @@ from worldmodel_env.training import vqgan as vqgan_stage
 from worldmodel_env.training.checkpoint import Checkpoint, save_checkpoint
 from worldmodel_env.training.encode import weights_hash
 
-SILENT = ("recall.weight", "skip.recalled.weight")
-"""What a model may have and the world that it begins with not, for it adds nothing at first."""
+SILENT = ("recall.", "skip.recalled.")
+"""Begin the names of what a model may have and the world that it begins with not, for it adds
+nothing at first."""
 
 
 def take_tokenizer(world: World, config: VqganConfig, out: Path) -> None:
@@ -66,7 +67,7 @@ def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list
         InputError: the world's model has other sizes, or another memory.
     """
     own = model.state_dict()
-    weights = {k: own[k] for k in SILENT if k in own} | _part(world, "teco")
+    weights = {k: v for k, v in own.items() if k.startswith(SILENT)} | _part(world, "teco")
     theirs, wanted = world.config.teco.temporal.memory, model.cfg.temporal.memory
     fresh: list[str] = []
     if theirs == "none" != wanted:
@@ -86,6 +87,11 @@ def take_weights(world: World, model: Teco, *, new_memory: bool = False) -> list
             "preset that the world was trained with."
         ) from None
     return fresh
+
+
+def has_odometer(world: World) -> bool:
+    """Whether a world has learned to tell from its frames how far a step led."""
+    return any(name.startswith("teco.recall.odometer.") for name in world.weights)
 
 
 def identity(world: World | None) -> str:

@@ -1,11 +1,13 @@
 """Whether a data set's frames and actions are those that a model takes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.data.dataset import EpisodeRef, TrajectoryDataset
 from worldmodel_env.errors import InputError
 from worldmodel_env.models.actions import ActionConfig
 from worldmodel_env.models.places import Motion
@@ -57,27 +59,47 @@ def measured_motion(dataset: TrajectoryDataset, actions: ActionConfig) -> tuple[
     """What each action does to the pose where nothing is in the way, by recorded poses.
 
     Turns are medians; so are steps, in hundredths of the longest, but only of an action's longest
-    tenth, since walls stop or shorten others. An action that is never taken is none.
+    tenth. An action that is never taken is none.
 
     Returns:
         A motion per choice; none where poses were not recorded or actions are not Discrete.
     """
-    episodes = [dataset.read(ref) for ref in dataset.episodes("train")[:MEASURED]]
-    recorded = [(e.pose, e.actions) for e in episodes if e.pose is not None]
+    recorded = recorded_moves(dataset, dataset.episodes("train")[:MEASURED])
     if not recorded or actions.kind != "discrete":
         return ()
-    taken = np.concatenate([action for _, action in recorded])
-    moves = np.concatenate([_moves(pose.astype(np.float64)) for pose, _ in recorded])
+    taken = np.concatenate([action for action, _ in recorded])
+    moves = np.concatenate([moves for _, moves in recorded])
     found = np.zeros((actions.choices[0], 3))
     for action in np.unique(taken):
-        turn, way = np.split(moves[taken == action], [1], 1)
-        length = np.hypot(*way.T)
-        free = way[length >= np.quantile(length, 0.9)]
-        found[action] = np.median(turn), *np.median(free, 0)
-    longest = np.hypot(*found[:, 1:].T).max()
-    if longest:
-        found[:, 1:] = (found[:, 1:] / longest).round(2)
+        found[action] = np.median(moves[taken == action, 0]), *_free_way(moves[taken == action])
+    if unit := longest(taken, moves):
+        found[:, 1:] = (found[:, 1:] / unit).round(2)
     return tuple((float(turn), float(ahead), float(left)) for turn, ahead, left in found)
+
+
+def recorded_moves(
+    dataset: TrajectoryDataset, refs: Sequence[EpisodeRef]
+) -> list[tuple[NDArray[Any], NDArray[np.float64]]]:
+    """Actions (T,) and moves (T, 3) of the episodes whose poses were recorded.
+
+    A move is circles turned, then way ahead and to the left as seen after the turn, in the
+    simulator's units.
+    """
+    episodes = map(dataset.read, refs)
+    return [(e.actions, _moves(e.pose.astype(np.float64))) for e in episodes if e.pose is not None]
+
+
+def longest(taken: NDArray[Any], moves: NDArray[np.float64]) -> float:
+    """Length of the longest action's way where nothing stops it; 0 if none leads anywhere."""
+    ways = [_free_way(moves[taken == action]) for action in np.unique(taken)]
+    return float(max(np.hypot(*way) for way in ways))
+
+
+def _free_way(moves: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) of one action -> (2,) its way, by the longest tenth: walls stop or shorten others."""
+    length = np.hypot(*moves[:, 1:].T)
+    free: NDArray[np.float64] = np.median(moves[length >= np.quantile(length, 0.9), 1:], 0)
+    return free
 
 
 def _moves(pose: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -29,10 +29,15 @@ from worldmodel_env.models.teco import Teco, TecoConfig
 from worldmodel_env.models.temporal import Layer
 from worldmodel_env.models.vqgan import VqganConfig
 from worldmodel_env.precision import autocast, resolve_device, resolve_dtype
-from worldmodel_env.training.begin_with import identity, take_tokenizer, take_weights
+from worldmodel_env.training.begin_with import (
+    has_odometer,
+    identity,
+    take_tokenizer,
+    take_weights,
+)
 from worldmodel_env.training.budget import Budget
 from worldmodel_env.training.carry import Carried, check_carry, check_episodes
-from worldmodel_env.training.checkpoint import Part
+from worldmodel_env.training.checkpoint import Checkpoint, Part
 from worldmodel_env.training.compute import Compute, prepare_blocks
 from worldmodel_env.training.distributed import Team, join, whole
 from worldmodel_env.training.ema import Ema
@@ -40,6 +45,7 @@ from worldmodel_env.training.encode import encode_sets, load_tokenizer
 from worldmodel_env.training.encoded import continued
 from worldmodel_env.training.events import require_tensorboard
 from worldmodel_env.training.held_out import HeldOut
+from worldmodel_env.training.odometry import fit_odometer
 from worldmodel_env.training.portions import hold_rest, parameter_groups
 from worldmodel_env.training.recipes import LossConfig, TecoTraining
 from worldmodel_env.training.spaces import check_frames, with_actions
@@ -120,6 +126,8 @@ def train_teco(
             initialise_as_published(model)
         model.code_vectors.copy_(tokenizer.codebook.vectors())
         fresh = take_weights(begin_with, model, new_memory=new_memory) if begin_with else []
+        if not (Checkpoint.find(out / STAGE) or (begin_with and has_odometer(begin_with))):
+            fit_odometer(model, dataset, codes["train"], seed)
         held_out = HeldOut(codes["validation"], dataset, tokenizer, training, dtype)
         stage = TecoStage(
             model.to(device), training, codes["train"], held_out,
