@@ -39,7 +39,7 @@ RECORDED: dict[str, tuple[str, int, dict[str, Any]]] = {
     "rare_events": ("explore", 0, {"task": "goal"}),
 }
 """Probes -> policy, validation episodes to fit classifiers on, arguments of the simulator."""
-EPISODES = {"frames": 64, "revisit": 24, "action_following,theme,flatness": 64, "rare_events": 256}
+EPISODES = {"frames": 64, "revisit": 24, "action_following,theme,flatness": 64, "rare_events": 64}
 HORIZONS = (1, 5, 10, 25, 50, 100, 156)
 
 Found = dict[str, dict[str, float | None]]
