@@ -14,7 +14,6 @@ written when it is done; run again for the same world, only what is missing is m
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,16 +76,17 @@ def main(
             continue
         print(f"\n== {part}", flush=True)
         count = max(1, round(episodes * share))
-        ask: Callable[..., Found] = measure_frames if part == "frames" else measure_probes
-        content["results"][part] = ask(loaded, part, count, context, horizon, threads)
+        if part == "frames":
+            found = measure_frames(loaded, count, context, horizon)
+        else:
+            found = measure_probes(loaded, part, count, context, horizon, threads)
+        content["results"][part] = found
         out.parent.mkdir(parents=True, exist_ok=True)
         replace_file(out, (json.dumps(content, indent=1) + "\n").encode())
-        print(json.dumps(content["results"][part], indent=1), flush=True)
+        print(json.dumps(found, indent=1), flush=True)
 
 
-def measure_frames(
-    world: World, part: str, episodes: int, context: int, horizon: int, threads: int
-) -> Found:
+def measure_frames(world: World, episodes: int, context: int, horizon: int) -> Found:
     """PSNR and LPIPS of what is imagined and of the last frame copied, by horizon."""
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "set"

@@ -25,6 +25,7 @@ from worldmodel_env.models.odometer import MOVED
 from worldmodel_env.training.encoded import encode
 
 FRAMES, BATCH = 111, 32
+"""Of an episode at most, about a training clip's; encoded so many at once."""
 WHOLE = STEP - 2
 """Units from which a step counts as whole; diagonal ones are rounded."""
 
@@ -62,7 +63,6 @@ def main(
             changes = foretold(model, episode)
             assert episode.pose is not None
             way = np.hypot(*np.diff(episode.pose[:, :2].astype(np.float64), axis=0).T)
-            # The first frame is context: of the step after it as much is known as of any.
             for action, units, change in zip(episode.actions, way, changes, strict=True):
                 if action == FORWARD:
                     kind = "stopped" if units == 0 else "whole" if units >= WHOLE else "slid"

@@ -30,7 +30,7 @@ def test_a_wall_turns_steps_aside_but_not_turns() -> None:
     assert torch.equal(travelled(motion, deviation, before, after), torch.tensor(way))
 
 
-def test_untrained_it_takes_nothing_and_is_left_alone_by_training() -> None:
+def test_untrained_it_takes_nothing_and_is_frozen() -> None:
     odometer = Odometer(4, 5)
     frames = torch.randn(2, 3, 4, 5, 5, generator=torch.Generator().manual_seed(0))
     assert torch.equal(odometer(*frames), torch.zeros(3, 2))

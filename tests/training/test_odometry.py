@@ -1,7 +1,6 @@
 """An odometer learned from recorded poses."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -71,11 +70,13 @@ def test_without_poses_nothing_is_learned(
     read = data.read
     monkeypatch.setattr(data, "read", lambda ref: replace(read(ref), pose=None))
     assert _pairs(model.recall.motion.numpy(), data, codes, seed=0) is None
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
     fit_odometer(model, data, codes, seed=0)
+    assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items())
 
 
 def test_models_without_recall_stay_as_they_are(
-    walks: tuple[Teco, TrajectoryDataset, CodeStore], tmp_path: Path
+    walks: tuple[Teco, TrajectoryDataset, CodeStore],
 ) -> None:
     _, data, codes = walks
     config = replace(World.load("maze").config.teco, recall=0, motion=None)
