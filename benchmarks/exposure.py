@@ -2,7 +2,8 @@
 
 All begin with the same world of 1.5 M parameters, trained by teacher forcing alone, and train as
 much longer, each with one switch of `worldmodel train selfforcing` or none. The worlds of the part
-`exposure` decode without z, so that what comes next is a function of the past.
+`exposure` decode without z, so that what comes next is a function of the past. The world that ships
+is measured beside them, as it is served.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.ablations import BASE, TRAINING
-from worldmodel_env.data.clips import cut_clips
+from worldmodel_env.data.clips import Clips, cut_clips
 from worldmodel_env.data.codes import CodeStore
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.evaluation.exposure import exposure_gap
@@ -37,6 +38,7 @@ from worldmodel_env.training.teco import train_teco
 
 CLEAN = replace(BASE, code_noise=0.0)
 WITHOUT_Z = Sampling(steps=0)
+SHIPPED, RECORDED = "shipped", "recorded"
 THOROUGH = Sampling(8, 1.0, "random", 2)
 """The paper's draft-and-revise, 24 passes."""
 
@@ -46,7 +48,11 @@ METHODS: dict[str, SelfForcing | TecoConfig | None] = {
     "corruption": BASE,
     "resampling": SelfForcing(resampling=0.5),
     "self-roll-out": SelfForcing(self_rollout=8),
+    SHIPPED: None,
+    RECORDED: None,
 }
+"""How to go on after `base`; nothing is trained for `before`, nor for the world whose tokenizer all
+have, which imagines as it is served, nor for recorded frames in the place of imagined ones."""
 PASSES: dict[str, tuple[SelfForcing | None, Sampling]] = {
     "24 passes": (None, THOROUGH),
     "4 passes": (None, Sampling(4, 1.0)),
@@ -84,22 +90,31 @@ class Bench:
 
     def exposed(self, method: str, seed: int) -> dict[str, float]:
         """A cell of `exposure`: cross-entropy after k frames of its own, and long roll-outs."""
-        how, base = METHODS[method], self.base(seed)
-        world = base
-        if isinstance(how, TecoConfig):
-            world = self._trained(f"{method}-{seed}", how, afterwards(TRAINING), MORE, seed, base)
-        elif how is not None:
-            world = self._self_forced(f"{method}-{seed}", how, base, seed)
-        model = with_sampling(world, WITHOUT_Z).imagination()
+        if method == RECORDED:
+            return self._ceiling(seed) if self.walks else {}
+        model = self._method(method, seed)
         store = self.codes["validation"]
         first, end = store.starts[:-1], store.starts[1:]
         frames = CONTEXT + max(GAPS) + 1
         long = np.flatnonzero(end - first >= frames)[:CLIPS]
         clips = cut_clips(store, first[long], end[long], frames)
         found: dict[str, float] = {}
-        for k, (own, recorded) in exposure_gap(model, clips, GAPS, context=CONTEXT).items():
+        gaps = exposure_gap(model, clips, GAPS, context=CONTEXT, key=seed * CLIPS)
+        for k, (own, recorded) in gaps.items():
             found |= {f"CE after {k} of its own": own, f"CE instead of {k}": recorded}
-        return found | (self._far(model) if self.walks else {})
+        return found | (self._far(model, seed) if self.walks else {})
+
+    def _method(self, method: str, seed: int) -> Imagination:
+        """A trained world, or the one that ships."""
+        if method == SHIPPED:
+            return self.world.imagination()
+        how, world = METHODS[method], self.base(seed)
+        if isinstance(how, TecoConfig):
+            name = f"{method}-{seed}"
+            world = self._trained(name, how, afterwards(TRAINING), MORE, seed, world)
+        elif how is not None:
+            world = self._self_forced(f"{method}-{seed}", how, world, seed)
+        return with_sampling(world, WITHOUT_Z).imagination()
 
     def sampled(self, name: str, seed: int) -> dict[str, float]:
         """A cell of `passes`: what replayed episodes look like."""
@@ -162,21 +177,32 @@ class Bench:
         take_tokenizer(self.world, self.world.config.vqgan, run)
         return run
 
-    def _far(self, model: Imagination) -> dict[str, float]:
+    def _far(self, model: Imagination, seed: int) -> dict[str, float]:
         """How near frames of long roll-outs come to what was recorded in the same maze."""
+        clips = self._walks(model)
+        assert clips.actions is not None  # a store's clips have them
+        state = model.begin(clips.codes[:, 0])
+        for t in range(1, CONTEXT):
+            state = model.observe_codes(state, clips.codes[:, t], clips.actions[:, t - 1])
+        ahead = clips.actions[:, CONTEXT - 1 : CONTEXT - 1 + BUCKETS[-1][1]]
+        keys = torch.arange(len(ahead)) + seed * len(ahead)
+        codes = dream(model, state, ahead, keys).codes[:, 1:]
+        return distances(model, codes, clips.codes)
+
+    def _ceiling(self, seed: int) -> dict[str, float]:
+        """How near one half of a walk comes to the other: what a perfect world would reach."""
+        model = self.world.imagination()
+        halves = self._walks(model).codes.tensor_split(2, 1)
+        return distances(model, halves[1 - seed % 2], halves[seed % 2])
+
+    def _walks(self, model: Imagination) -> Clips:
+        """The long walks, whole."""
         assert self.walks is not None
         dtype = resolve_dtype("auto", resolve_device("cpu"))
         dataset = TrajectoryDataset.open(self.walks)
         store = encode_split(model.vqgan, dataset, "test", self.work / "walks", dtype)
         first, end = store.starts[:-1], store.starts[1:]
-        clips = cut_clips(store, first, end, int((end - first).min()))
-        assert clips.actions is not None
-        state = model.begin(clips.codes[:, 0])
-        for t in range(1, CONTEXT):
-            state = model.observe_codes(state, clips.codes[:, t], clips.actions[:, t - 1])
-        ahead = clips.actions[:, CONTEXT - 1 : CONTEXT - 1 + BUCKETS[-1][1]]
-        codes = dream(model, state, ahead, torch.arange(len(first))).codes[:, 1:]
-        return distances(model, codes, clips.codes)
+        return cut_clips(store, first, end, int((end - first).min()))
 
 
 @torch.no_grad()
@@ -187,7 +213,7 @@ def distances(model: Imagination, imagined: Tensor, recorded: Tensor) -> dict[st
         model: whose tokenizer's.
         imagined: codes (B, K, g, g), from the first imagined frame on.
         recorded: codes (B, T, g, g) of walks in the same mazes; another maze's, for chance, are
-            those of the row after.
+            those of the row after: the best match among them, and any, frame for frame.
     """
     vectors = model.vqgan.codebook.vectors()
     lpips = Lpips("alex")
@@ -198,16 +224,19 @@ def distances(model: Imagination, imagined: Tensor, recorded: Tensor) -> dict[st
     found: dict[str, float] = {}
     for begin, end in (bucket for bucket in BUCKETS if bucket[1] <= imagined.shape[1]):
         frames = imagined[:, begin:end:EVERY]
-        for where, others in (("same", recorded), ("other", recorded.roll(1, 0))):
+        others = recorded.roll(1, 0)
+        any_frame = others[:, begin:end:EVERY]
+        matches = {"same maze": recorded, "other maze": others, "any frame": any_frame}
+        for where, candidates in matches.items():
             code, perceived = [], []
-            for own, known in zip(frames, others, strict=True):
+            for own, known in zip(frames, candidates, strict=True):
                 distance = torch.cdist(flat(own), flat(known))
-                best = distance.argmin(1)
-                cells = own[0].numel()
-                code.append((distance.amin(1).square() / cells).mean())
+                best = torch.arange(len(own)) if where == "any frame" else distance.argmin(1)
+                reached = distance.gather(1, best[:, None])
+                code.append((reached.square() / own[0].numel()).mean())
                 ours, theirs = (model.vqgan.decode(x).numpy() for x in (own, known[best]))
                 perceived.append(lpips.distance(ours, theirs).mean())
-            name = f"{begin}-{end}, {where} maze"
+            name = f"{begin}-{end}, {where}"
             found[f"codes, {name}"] = float(torch.stack(code).mean())
             found[f"LPIPS, {name}"] = float(np.mean(perceived))
         moved = (imagined[:, begin + 1 : end] != imagined[:, begin : end - 1]).float().mean()

@@ -17,14 +17,19 @@ IMAGES = Path("docs/images/long-horizon")
 NAMES = {
     "full": "full attention",
     "window": "window",
+    "long window": "four times the window",
     "window + sink": "window and sink",
     "gated_delta": "window and Gated DeltaNet",
     "mamba2": "window and Mamba-2",
     "ttt_linear": "window and TTT-Linear",
     "ttt_mlp": "window and TTT-MLP",
     "recurrent": "Gated DeltaNet alone",
+    "shipped": "the world that ships",
+    "recorded": "recorded frames",
 }
-COLOURS = ("#1f2430", "#d1742f", "#3d5a9e", "#2a9d8f", "#8a4f9e", "#b3394a")
+MATCHES = ("same maze", "other maze", "any frame")
+"""What frames of long roll-outs are compared with (`benchmarks/exposure.py`)."""
+COLOURS = ("#1f2430", "#d1742f", "#c9a227", "#3d5a9e", "#2a9d8f", "#8a4f9e", "#b3394a")
 
 Seeds = dict[str, dict[str, float]]
 
@@ -58,14 +63,18 @@ def _not_measured(name: str) -> list[str]:
 def _rows(results: dict[str, Seeds], head: Sequence[str], keys: Sequence[str]) -> list[str]:
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     for name, seeds in results.items():
-        cells = " | ".join(cell(seeds, key) for key in keys)
-        lines.append(f"| {NAMES.get(name, name)} | {cells} |")
+        cells = [cell(seeds, key) for key in keys]
+        if any(cells):
+            lines.append(f"| {NAMES.get(name, name)} | {' | '.join(cells)} |")
     return lines
 
 
 def _trainings(results: dict[str, Seeds]) -> str:
     counts = {len(seeds) for seeds in results.values()}
-    return "-".join(str(n) for n in sorted({min(counts), max(counts)}))
+    if counts == {1}:
+        return "One training each."
+    number = "-".join(str(n) for n in sorted({min(counts), max(counts)}))
+    return f"Mean and half the spread of {number} trainings."
 
 
 def memory_table() -> list[str]:
@@ -84,7 +93,7 @@ def memory_table() -> list[str]:
         lines[2 + i] += f" {first['parameters']:,} | {cell(seeds, 'CPU s of training', 0)} |"
     return [
         *lines, "",
-        f"Chance is 1/24 = 0.04. Mean and half the spread of {_trainings(results)} trainings.", "",
+        f"Chance is 1/24 = 0.04. {_trainings(results)}", "",
         "![Recall against lag, by mixer](../images/long-horizon/memory.png)",
     ]  # fmt: skip
 
@@ -126,7 +135,7 @@ def exposure_table() -> list[str]:
     keys = [f"CE instead of {ks[0]}", *(f"CE after {k} of its own" for k in ks)]
     return [
         *_rows(results, head, keys), "",
-        f"Mean and half the spread of {_trainings(results)} trainings.", "",
+        f"{_trainings(results)} Of the world that ships: as many draws.", "",
         "![Exposure gap against the number of imagined frames, by method]"
         "(../images/long-horizon/exposure.png)",
     ]  # fmt: skip
@@ -144,8 +153,8 @@ def far_table() -> list[str]:
     lines = []
     for what in ("LPIPS", "codes"):
         head = [f"{what}, frames ahead"]
-        head += [f"{bucket}: {where}" for bucket in buckets for where in ("same", "other")]
-        keys = [f"{what}, {b}, {where} maze" for b in buckets for where in ("same", "other")]
+        head += [f"{bucket}: {where}" for bucket in buckets for where in MATCHES]
+        keys = [f"{what}, {b}, {where}" for b in buckets for where in MATCHES]
         lines += [*_rows(results, head, keys), ""]
     head = ["share of the codes that change from frame to frame", *buckets]
     return [*lines, *_rows(results, head, [f"codes that change, {b}" for b in buckets])]
@@ -157,8 +166,7 @@ def passes_table() -> list[str]:
     if not results:
         return _not_measured("passes")
     keys = list(next(iter(next(iter(results.values())).values())))
-    text = f"Mean and half the spread of {_trainings(results)} trainings."
-    return [*_rows(results, ["", *keys], keys), "", text]
+    return [*_rows(results, ["", *keys], keys), "", _trainings(results)]
 
 
 TABLES: dict[str, Callable[[], list[str]]] = {
@@ -172,7 +180,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
 
 def _curves(path: Path, xs: Sequence[int], curves: dict[str, list], title: str, x: str) -> None:
     """A line per name, with the band of its seeds; `curves` hold (mean, low, high) or None."""
-    figure = new_figure(7.5, 4.2)
+    figure = new_figure(9.5, 4.2)
     axes = figure.subplots()
     for colour, (name, points) in zip(COLOURS, curves.items(), strict=False):
         at = [i for i, point in enumerate(points) if point is not None]
@@ -189,7 +197,9 @@ def _curves(path: Path, xs: Sequence[int], curves: dict[str, list], title: str, 
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(FAINT)
     axes.tick_params(colors=INK, labelsize=8, length=0)
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    axes.legend(
+        frameon=False, fontsize=8, labelcolor=INK, loc="center left", bbox_to_anchor=(1.0, 0.5)
+    )
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(figure, path)
@@ -218,7 +228,11 @@ def exposure_figure(found: dict[str, Any]) -> None:
         }
         return spread(gaps, "gap")
 
-    curves = {name: [gap(seeds, k) for k in ks] for name, seeds in found["results"].items()}
+    curves = {
+        NAMES.get(name, name): points
+        for name, seeds in found["results"].items()
+        if any(points := [gap(seeds, k) for k in ks])
+    }
     title = "Exposure gap, nats a code"
     _curves(IMAGES / "exposure.png", ks, curves, title, "imagined frames before")
 

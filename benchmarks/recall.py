@@ -1,11 +1,12 @@
 """Memory against lag: what did the frame with this mark show?
 
-A temporal transformer reads a recorded walk as code grids, one frame a step. Every `HELD` frames
-carry a mark of their own, a random vector. In every frame it is also given the mark of the frame L
-steps earlier, L drawn anew from `LAGS`, and answers with a vector that is compared with the grids
-of that frame and of 23 others of the same walk: recall is the share of answers that are nearest to
-the right one, 1/24 by chance. Marks have nothing in common with one another or with what they
-stand beside, so only what was kept of that moment helps; nothing is imagined.
+A temporal transformer reads a recorded walk as code grids, one frame a step. One frame in `EVERY`
+carries a mark of its own, a random vector. In every frame it is also given the mark of the last
+frame that had one L steps earlier, L drawn anew from `LAGS`, and answers with a vector that is
+compared with the grids of that frame and of 23 others of the same walk: recall is the share of
+answers that are nearest to the right one, 1/24 by chance. Marks have nothing in common with one
+another or with what they stand beside, so only what was kept of that moment helps; nothing is
+imagined.
 
 A frame is one token: grid, mark and question, each through a linear map of its own. One layer, so
 that what is recalled is what one mixer recalls. All have the same number of parameters. Training
@@ -29,11 +30,12 @@ from worldmodel_env.models.temporal import TemporalConfig, TemporalTransformer
 FRAMES = 301
 """Of a walk: an episode of 300 steps."""
 LAGS = (4, 16, 32, 64, 128, 192, 256)
-HELD, MARK = 4, 32
-"""Frames with the same mark, and its width."""
+EVERY, MARK = 4, 32
+"""Frames from one mark to the next, and its width."""
 CANDIDATES = 24
-STAGES = ((33, 16, 600), (129, 8, 200), (FRAMES, 4, 300))
-"""Frames of a walk, walks a step, steps."""
+STAGES = ((33, 16, 3000), (129, 8, 400), (FRAMES, 4, 300))
+"""Frames of a walk, walks a step, steps. Attention finds marks within 300 steps of the first stage,
+memories within some 2,000; of 600 they learn nothing."""
 PEAK = 3e-3
 WALKS = 48
 """Held-out walks by which a model is judged."""
@@ -43,6 +45,7 @@ SIZE = TemporalConfig(128, 512, 4, 1, "window", window=FRAMES)
 MIXERS: dict[str, dict[str, Any]] = {
     "full": {},
     "window": {"window": 8},
+    "long window": {"window": 32},
     "gated_delta": {"window": 8, "memory": "gated_delta"},
     "mamba2": {"window": 8, "memory": "mamba2"},
     "ttt_linear": {"window": 8, "memory": "ttt_linear"},
@@ -56,7 +59,7 @@ class Questions:
 
     Attributes:
         codes: (B, T, g, g) int64.
-        marks: (B, T, `MARK`).
+        marks: (B, T, `MARK`); zeros where there is none.
         source: (B, T) int64, the frame asked for.
         asked: (B, T) bool; False where that would be before the walk.
     """
@@ -68,7 +71,7 @@ class Questions:
 
 
 def questions(codes: Tensor, lags: tuple[int, ...], generator: torch.Generator) -> Questions:
-    """Ask in every frame for one that is as many frames back as a lag drawn from `lags`.
+    """Ask in every frame for the last marked one as many frames back as a lag drawn from `lags`.
 
     Long lags are drawn more often where they can be, so that all are asked equally often.
     """
@@ -78,11 +81,10 @@ def questions(codes: Tensor, lags: tuple[int, ...], generator: torch.Generator) 
     weight = torch.where(fits | (back == min(lags)), 1 / (t - back), 0.0)
     drawn = weight.multinomial(b, replacement=True, generator=generator).T
     lag = back[drawn]
-    marks = torch.randn(b, -(-t // HELD), MARK, generator=generator)
+    marks = torch.zeros(b, t, MARK)
+    marks[:, ::EVERY] = torch.randn(b, -(-t // EVERY), MARK, generator=generator)
     source = torch.arange(t) - lag
-    return Questions(
-        codes, marks.repeat_interleave(HELD, 1)[:, :t], source.clamp_min(0), source >= 0
-    )
+    return Questions(codes, marks, source.clamp_min(0) // EVERY * EVERY, source >= 0)
 
 
 class Recall(nn.Module):
@@ -112,16 +114,17 @@ class Recall(nn.Module):
         x = x + torch.where(asked.asked[..., None], question, self.none)
         return F.normalize(self.answer(self.temporal(x[:, :, None])[:, :, 0]), dim=-1)
 
-    def likeness(self, answers: Tensor, grids: Tensor) -> Tensor:
-        """Answers (B, N, 64) and candidates (B, N, M, g, g) -> logits (B, N, M)."""
-        meaning = F.normalize(self.meaning(self.vectors[grids].flatten(3)), dim=-1)
-        return self.sharpness.exp() * (meaning @ answers[..., None])[..., 0]
+    def likeness(self, answers: Tensor, codes: Tensor) -> Tensor:
+        """Answers (B, N, 64) and walks (B, T, g, g) -> logits (B, N, T)."""
+        meaning = F.normalize(self.meaning(self.vectors[codes].flatten(2)), dim=-1)
+        return self.sharpness.exp() * answers @ meaning.mT
 
 
 def scores(model: Recall, asked: Questions, frame: Tensor, generator: torch.Generator) -> Tensor:
     """Logits (B, N, `CANDIDATES`) of the questions in `frame` (B, N); the first one is right.
 
-    The others are frames drawn from the walk, but for those with the right one's mark or grid.
+    The others are frames drawn from the walk, but for those that the right one's mark stands for or
+    that look the same.
     """
     b, n = frame.shape
     row = torch.arange(b)[:, None, None]
@@ -129,10 +132,10 @@ def scores(model: Recall, asked: Questions, frame: Tensor, generator: torch.Gene
     others = torch.randint(asked.codes.shape[1], (b, n, CANDIDATES - 1), generator=generator)
     candidates = torch.cat([right, others], 2)
     grids = asked.codes[row, candidates]
-    same = (candidates // HELD == right // HELD) | (grids == grids[:, :, :1]).flatten(3).all(-1)
+    same = (candidates // EVERY == right // EVERY) | (grids == grids[:, :, :1]).flatten(3).all(-1)
     same[..., 0] = False
-    answers = model(asked)[row[..., 0], frame]
-    return model.likeness(answers, grids).masked_fill(same, -torch.inf)
+    logits = model.likeness(model(asked)[row[..., 0], frame], asked.codes)
+    return logits.gather(2, candidates).masked_fill(same, -torch.inf)
 
 
 def some_asked(asked: Questions, count: int, generator: torch.Generator) -> Tensor:

@@ -1,11 +1,14 @@
 """Clips cut from episodes: indices, time convention, padding, purity."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from worldmodel_env.data.clips import cut_clips, sample_clips
 from worldmodel_env.data.codes import CodeStore
+from worldmodel_env.errors import InputError
 
 LENGTHS = [10, 3, 6]
 STARTS = np.cumsum([0, *LENGTHS])
@@ -72,6 +75,25 @@ def test_every_whole_clip_is_drawn_evenly(store: CodeStore) -> None:
     assert float(short) == pytest.approx(3 / 19, abs=0.02)
     torch.testing.assert_close(other, torch.full((3,), 6 / 19 / 3), atol=0.02, rtol=0)
     assert float(share.sum()) == pytest.approx(float(long.sum() + short + other.sum()))
+
+
+def test_a_share_of_the_clips_shows_how_episodes_end(store: CodeStore) -> None:
+    """Those that did not terminate are not among them, and the others are alike, however long."""
+    store = replace(store, terminations=store.terminations & (np.arange(19) != STARTS[3] - 2))
+    clips = [sample_clips(store, 4, 100, 0, step, ends=0.5) for step in range(20)]
+    assert all(clip.valid.shape == (100, 4) for clip in clips)
+    ended = torch.cat([clip.terminations.any(1) for clip in clips])
+    first = torch.cat([clip.codes[:, 0, 0, 0] for clip in clips])[ended]
+    assert set(first.tolist()) == {6, 10}  # the last four frames of ten, and all three of three
+    drawn = (10 / 7 + 3) / 19  # of the other half
+    assert float(ended.float().mean()) == pytest.approx(0.5 + 0.5 * drawn, abs=0.03)
+    assert float((first == 6).float().mean()) == pytest.approx(0.47, abs=0.05)
+
+
+def test_ends_need_an_episode_that_terminated(store: CodeStore) -> None:
+    endless = replace(store, terminations=np.zeros_like(store.terminations))
+    with pytest.raises(InputError, match=r"ends is 0\.5, but no episode of the data terminated"):
+        sample_clips(endless, 4, 8, 0, 0, ends=0.5)
 
 
 def test_a_batch_is_a_function_of_seed_and_step(store: CodeStore) -> None:

@@ -168,3 +168,7 @@ def test_what_cannot_be_carried_is_refused() -> None:
         TecoTraining(clip=1)
     with pytest.raises(InputError, match=r"rest_rate is 1\.5; give a share from 0 to 1"):
         TecoTraining(rest_rate=1.5)
+    with pytest.raises(InputError, match=r"ends is -0\.1; give a share from 0 to 1"):
+        TecoTraining(ends=-0.1)
+    with pytest.raises(InputError, match=r"ends is 0\.5 and carry 2, .* give one of them"):
+        TecoTraining(ends=0.5, carry=2)

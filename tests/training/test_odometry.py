@@ -1,13 +1,15 @@
 """An odometer learned from recorded poses."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from simulators.recorder import record
 from worldmodel_env.data.codes import CodeStore
-from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.data.dataset import EpisodeRef, TrajectoryDataset
+from worldmodel_env.data.episode import Episode
 from worldmodel_env.imagination.world import World
 from worldmodel_env.models.odometer import FREE
 from worldmodel_env.models.teco import Teco
@@ -15,30 +17,40 @@ from worldmodel_env.training.encode import encode_split
 from worldmodel_env.training.odometry import _pairs, fit_odometer
 
 
+def recorded(root: Path, seed: int, episodes: int) -> tuple[TrajectoryDataset, CodeStore]:
+    """Walks that bump into walls."""
+    kwargs = {"size": 5, "max_episode_steps": 120}
+    record(
+        "SimMaze-v0", root / "data", episodes=episodes, policy="sloppy", seed=seed,
+        env_kwargs=kwargs,
+    )  # fmt: skip
+    data = TrajectoryDataset.open(root / "data")
+    vqgan = World.load("maze").imagination().vqgan
+    return data, encode_split(vqgan, data, "train", root / "codes", torch.float32)
+
+
 @pytest.fixture(scope="module")
 def walks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Teco, TrajectoryDataset, CodeStore]:
-    """The shipped world's model, its odometer untrained, and walks that bump into walls."""
+    """The shipped world's model, its odometer untrained, and walks to train it on."""
     pytest.importorskip("vizdoom")
-    root = tmp_path_factory.mktemp("odometry")
-    kwargs = {"size": 5, "max_episode_steps": 120}
-    record("SimMaze-v0", root / "data", episodes=24, policy="sloppy", env_kwargs=kwargs)
-    data = TrajectoryDataset.open(root / "data")
+    data, codes = recorded(tmp_path_factory.mktemp("odometry"), seed=0, episodes=24)
     model = World.load("maze").imagination()
-    codes = encode_split(model.vqgan, data, "train", root / "codes", torch.float32)
     for parameter in model.teco.recall.odometer.layers[-1].parameters():
         parameter.zero_()
     return model.teco, data, codes
 
 
 def test_it_tells_slides_from_steps_in_the_open(
-    walks: tuple[Teco, TrajectoryDataset, CodeStore],
+    walks: tuple[Teco, TrajectoryDataset, CodeStore], tmp_path: Path
 ) -> None:
+    """On walks that it has not seen."""
     model, data, codes = walks
     others = {k: v.clone() for k, v in model.state_dict().items() if "odometer" not in k}
     fit_odometer(model, data, codes, seed=0)
     assert all(torch.equal(model.state_dict()[k], v) for k, v in others.items())
     assert not any(p.requires_grad for p in model.recall.odometer.parameters())
-    before, after, true = _pairs(model.recall.motion.numpy(), data, codes, seed=1)
+    unseen, others = recorded(tmp_path, seed=1000, episodes=8)
+    before, after, true = _pairs(model.recall.motion.numpy(), unseen, others, seed=1)
     with torch.no_grad():
         found = model.recall.odometer(model.vectors(before), model.vectors(after))
     slid = true.norm(dim=1) > FREE
@@ -73,6 +85,24 @@ def test_without_poses_nothing_is_learned(
     weights = {k: v.clone() for k, v in model.state_dict().items()}
     fit_odometer(model, data, codes, seed=0)
     assert all(torch.equal(v, weights[k]) for k, v in model.state_dict().items())
+
+
+def test_episodes_without_poses_are_left_out(
+    walks: tuple[Teco, TrajectoryDataset, CodeStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data, codes = walks
+    motion, read, refs = model.recall.motion.numpy(), data.read, data.episodes("train")
+    whole = _pairs(motion, data, codes, seed=0)
+    without = refs[0].seed
+
+    def partly(ref: EpisodeRef) -> Episode:
+        return replace(read(ref), pose=None) if ref.seed == without else read(ref)
+
+    monkeypatch.setattr(data, "read", partly)
+    rest = _pairs(motion, data, codes, seed=0)
+    assert 0 < len(rest[0]) < len(whole[0])
+    known = {pair.numpy().tobytes() for pair in torch.cat(whole[:2], 2)}
+    assert {pair.numpy().tobytes() for pair in torch.cat(rest[:2], 2)} <= known
 
 
 def test_models_without_recall_stay_as_they_are(

@@ -101,6 +101,7 @@ def train_teco(
     self_resampling: float | None = None,
     clip: int | None = None,
     carry: int = 1,
+    ends: float = 0.0,
     memory: Literal["preset", "none", "gated_delta", "mamba2", "ttt_linear", "ttt_mlp"] = "preset",
     window: int | None = None,
     sink: int | None = None,
@@ -138,6 +139,7 @@ def train_teco(
             that it learns to recover from its mistakes, instead of the preset's.
         clip: frames per clip, instead of the preset's.
         carry: clips in a row that continue one another, with what the model remembers.
+        ends: share of the clips that show the last frames of an episode that terminated.
         memory: for what leaves the window, instead of the preset's.
         window: frames that a frame attends to, instead of the preset's.
         sink: first frames that never leave the window, instead of the preset's.
@@ -181,7 +183,7 @@ def train_teco(
         loss = replace(training.loss, self_resampling=self_resampling)
         training = replace(training, loss=loss)
     clip = training.clip if clip is None else clip
-    training = replace(training, clip=clip, carry=carry, rest_rate=rest_rate)
+    training = replace(training, clip=clip, carry=carry, ends=ends, rest_rate=rest_rate)
     temporal = chosen.teco.temporal
     temporal = replace(
         temporal,
@@ -233,6 +235,7 @@ def train_selfforcing(
     critic_steps: int = 1000,
     preset: str = "maze",
     clip: int | None = None,
+    ends: float = 0.0,
     steps: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
@@ -265,6 +268,7 @@ def train_selfforcing(
         preset: whose recipe: length and number of clips, weights of the losses, an eighth of its
             learning rate. Sizes are those of the world.
         clip: frames per clip, instead of the preset's.
+        ends: share of the clips that show the last frames of an episode that terminated.
         steps: length in optimizer steps; or
         minutes: length in minutes of training.
         seed: of clip order, noise and roll-outs.
@@ -299,6 +303,7 @@ def train_selfforcing(
         learning_rate=learning_rate,
         average_decay=average,
     )
+    training = replace(training, ends=ends)
     world = World.load(begin_with)
     set_threads(threads)
     path = train_self_forcing(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from worldmodel_env.data.codes import CodeStore
+from worldmodel_env.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,33 @@ class Clips:
         )
 
 
-def sample_clips(store: CodeStore, length: int, batch: int, seed: int, step: int) -> Clips:
-    """Cut `batch` random clips of `length` frames: a pure function of (store, seed, step).
+def sample_clips(
+    store: CodeStore, length: int, batch: int, seed: int, step: int, ends: float = 0.0
+) -> Clips:
+    """Cut `batch` random clips of `length` frames: a pure function of (store, seed, step, ends).
 
     Episodes are drawn in proportion to their frames; the first frame of a clip is uniform among
     those from which `length` frames follow, or 0 in shorter episodes, whose clips are padded.
+
+    Of each clip it is drawn, with probability `ends`, whether it shows the last frames of an
+    episode that terminated instead, all such episodes alike: what leads to an end is rare.
+
+    Raises:
+        InputError: `ends` above 0, but no episode terminated.
     """
     rng = np.random.default_rng([seed, step])
     frame = rng.integers(store.starts[-1], size=batch)
     episode = np.searchsorted(store.starts, frame, side="right") - 1
+    within, last = rng.random(batch), np.zeros(batch, bool)
+    if ends:
+        terminated = np.searchsorted(store.starts, np.flatnonzero(store.terminations), "right") - 1
+        if not len(terminated):
+            raise InputError(f"ends is {ends:g}, but no episode of the data terminated; give 0.")
+        last = rng.random(batch) < ends
+        episode = np.where(last, rng.choice(terminated, batch), episode)
     first, end = store.starts[episode], store.starts[episode + 1]
-    begin = first + (rng.random(batch) * np.maximum(end - first - length + 1, 1)).astype(np.int64)
+    spare = np.maximum(end - first - length, 0)
+    begin = first + np.where(last, spare, (within * (spare + 1)).astype(np.int64))
     return cut_clips(store, begin, end, length)
 
 

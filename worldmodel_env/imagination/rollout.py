@@ -67,17 +67,18 @@ def dream(model: Imagination, state: State, actions: Tensor, keys: Tensor) -> Dr
         actions: (B, K) or (B, K, k).
         keys: (B,) int64 of the noise.
     """
-    states, drawn = [state], []
+    begin, latents, codes, drawn = state, [state["latent"]], [state["codes"]], []
     shape = model.noise_shape
     count = torch.Size(shape).numel()
     for action in actions.unbind(1):
         noise = uniform(keys, frames_seen(state), count).view(-1, *shape)
         state, guess = model.imagine(make_room(model, state), action, noise)
-        states.append(state)
+        latents.append(state["latent"])
+        codes.append(state["codes"])
         drawn.append(guess.z_codes)
     return Dream(
-        begin=states[0],
-        latents=torch.stack([s["latent"] for s in states], 1),
-        codes=torch.stack([s["codes"] for s in states], 1),
+        begin=begin,
+        latents=torch.stack(latents, 1),
+        codes=torch.stack(codes, 1),
         drawn=torch.stack(known, 1) if (known := [z for z in drawn if z is not None]) else None,
     )

@@ -22,7 +22,7 @@ def fit_odometer(model: Teco, dataset: TrajectoryDataset, codes: CodeStore, seed
 
     Args:
         model: on any device; one without `recall` stays as it is.
-        dataset: with poses, or the odometer stays at no deviation.
+        dataset: episodes with poses are read; without any the odometer stays at no deviation.
         codes: of its training episodes, in their order.
         seed: of the draws.
     """
@@ -54,14 +54,12 @@ def _pairs(
     """Codes (N, 2g, 2g) before and after steps, and what was taken from each (N, 2)."""
     episodes = dataset.episodes("train")
     chosen = np.unique(np.linspace(0, len(episodes) - 1, EPISODES).astype(int))
-    recorded = recorded_moves(dataset, [episodes[i] for i in chosen])
-    if len(recorded) < len(chosen):
+    recorded = [(i, *found) for i in chosen for found in recorded_moves(dataset, [episodes[i]])]
+    if not recorded:
         return None
-    taken = np.concatenate([actions for actions, _ in recorded])
-    moves = np.concatenate([moves for _, moves in recorded])
-    first = [
-        codes.starts[i] + np.arange(len(a)) for i, (a, _) in zip(chosen, recorded, strict=True)
-    ]
+    taken = np.concatenate([actions for _, actions, _ in recorded])
+    moves = np.concatenate([moves for *_, moves in recorded])
+    first = [codes.starts[i] + np.arange(len(actions)) for i, actions, _ in recorded]
     frame = np.concatenate(first)
     stepped = np.flatnonzero(motion[taken, 1:].any(1))
     random = np.random.default_rng(seed)

@@ -152,6 +152,7 @@ class TecoTraining(Rhythm):
         batch_size: clips per step, over all processes and accumulated parts.
         carry: clips in a row, from step to step, that continue one another: what a row remembers is
             carried from each into the next, without gradient. 1: all clips begin anew.
+        ends: share of the clips that show the last frames of an episode that terminated.
         learning_rate: AdamW's peak rate.
         rest_rate: share of it for all weights but the temporal transformer's attention and
             memories; 0 leaves those weights as they are. For longer and longer clips: what a frame
@@ -170,6 +171,7 @@ class TecoTraining(Rhythm):
     clip: int = 300
     batch_size: int = 32
     carry: int = 1
+    ends: float = 0.0
     learning_rate: float = 8e-4
     rest_rate: float = 1.0
     schedule: Schedule = field(default_factory=Schedule)
@@ -186,5 +188,12 @@ class TecoTraining(Rhythm):
             raise InputError(f"a clip is {self.clip} frames; give 2 or more.")
         if self.carry < 1:
             raise InputError(f"carry is {self.carry}; give 1 or more clips.")
+        if not 0 <= self.ends <= 1:
+            raise InputError(f"ends is {self.ends}; give a share from 0 to 1.")
+        if self.ends and self.carry > 1:
+            raise InputError(
+                f"ends is {self.ends} and carry {self.carry}, but clips that continue one another "
+                "go through whole episodes; give one of them."
+            )
         if not 0 <= self.rest_rate <= 1:
             raise InputError(f"rest_rate is {self.rest_rate}; give a share from 0 to 1.")

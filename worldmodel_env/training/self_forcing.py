@@ -191,8 +191,8 @@ class SelfForcingStage:
         rate = self.budget.rate(training.learning_rate, training.schedule, step, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        clips = sample_clips(self.codes, training.clip, training.batch_size, self.seed, step)
-        clips = clips.to(self.place)
+        drawn = (self.codes, training.clip, training.batch_size, self.seed, step)
+        clips = sample_clips(*drawn, training.ends).to(self.place)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.place, self.dtype):

@@ -234,7 +234,7 @@ class TecoStage:
         training = self.training
         drawn = (self.codes, training.clip, training.batch_size, self.seed, step)
         if self.carried is None:
-            return sample_clips(*drawn).to(self.place), {}, torch.empty(0)
+            return sample_clips(*drawn, training.ends).to(self.place), {}, torch.empty(0)
         clips, begins = consecutive_clips(*drawn, training.carry)
         return clips.to(self.place), self.carried.state(), begins.to(self.place)
 

@@ -19,6 +19,8 @@ Length; Gated Delta Networks); writing needs none (state space duality, Dao & Gu
 import torch
 from torch import Tensor
 
+from worldmodel_env.models.mixers import kernels
+
 CHUNK = 64
 """Tokens of a chunk: between the square in tokens and the number of chunks; not of the function."""
 
@@ -54,6 +56,8 @@ def chunked(
     q: Tensor, k: Tensor, v: Tensor, rate: Tensor, decay: Tensor, state: Tensor, *, erase: bool
 ) -> tuple[Tensor, Tensor]:
     """The same function, chunk by chunk; arguments and results as of `recurrent`."""
+    if kernels.usable(k):
+        return kernels.chunked(q, k, v, rate, decay, state, erase=erase)
     read = []
     for start in range(0, q.shape[2], CHUNK):
         part = slice(start, start + CHUNK)
