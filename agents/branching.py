@@ -15,9 +15,9 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.distribution import from_env
 from agents.envs import Envs, Step, parse_kwargs
 from agents.network import Agent
+from agents.policy import remembered
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 
@@ -112,18 +112,13 @@ class Branches(Plain):
         truncated = torch.as_tensor(ended & ~terminated, device=self.device)
         return Step(obs, got.reward, got.terminated, truncated, got.obs, got.surprise)
 
-    @torch.no_grad()
     def memory(self, agent: Agent, step: Step | None = None) -> Tensor:
         """What the agent remembers, in rows that have just begun, of the recorded frames before."""
         memory = agent.blank(self.num_envs)
         rows = self._steps == 0
         if agent.recurrent and rows.any():
-            new = agent.blank(int(rows.sum()))
-            for t in range(self._context - 1):
-                frames = torch.from_numpy(self._frames[rows, t]).to(self.device)
-                drawn = from_env(agent.config.actions, self._actions[rows, t]).to(self.device)
-                new = agent.remember(agent(frames, new)[2], drawn)
-            memory[torch.from_numpy(rows)] = new
+            frames = torch.from_numpy(self._frames[rows, :-1])
+            memory[torch.from_numpy(rows)] = remembered(agent, frames, self._actions[rows])
         return memory
 
     def _begin(self, rows: NDArray[np.bool_]) -> Tensor:

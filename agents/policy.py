@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from agents.distribution import parts, to_env
+from agents.distribution import from_env, parts, to_env
 from agents.network import Agent, AgentConfig, load_agent
 
 
@@ -22,6 +22,23 @@ class Batch(Protocol):
 
     def act(self, obs: Tensor) -> NDArray:
         """N actions for (N, H, W, C) frames."""
+
+
+@torch.no_grad()
+def remembered(agent: Agent, frames: Tensor, actions: NDArray) -> Tensor:
+    """What an agent knows (N, M) of episodes so far.
+
+    Args:
+        agent: the network.
+        frames: (N, T, H, W, C) uint8.
+        actions: (N, T, ...), what was done on seeing each, as environments take them.
+    """
+    memory = agent.blank(len(frames))
+    for t in range(frames.shape[1] if agent.recurrent else 0):
+        known = agent(frames[:, t].to(agent.device), memory)[2]
+        done = from_env(agent.config.actions, actions[:, t])
+        memory = agent.remember(known, done.to(agent.device))
+    return memory
 
 
 class Actors:
@@ -52,6 +69,10 @@ class Actors:
         self.agent.config.check(own, "this environment")
         self._memory[row] = 0
         self._random[row] = np.random.default_rng((seed, 1))
+
+    def follow(self, frames: Tensor, actions: NDArray) -> None:
+        """Go on from what others did: arguments as of `remembered`, N of all rows."""
+        self._memory = remembered(self.agent, frames, actions)
 
     @torch.no_grad()
     def act(self, obs: Tensor) -> NDArray:

@@ -122,6 +122,22 @@ def walls_table() -> list[str]:
     return lines
 
 
+def moment_table() -> list[str]:
+    """What policies reach from the same moments in the simulator and in the world."""
+    if not (found := content().get("moments")):
+        return NOT_YET
+    lines = ["| reaches the goal, after so many steps | simulator | world |", "|---|---:|---:|"]
+    for name, places in found["reached"].items():
+        cells = (
+            f"{interval(places[place]['success'], '.0%')}, {places[place]['steps']:.0f}"
+            for place in ("simulator", "world")
+        )
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    about = found["settings"]
+    told = "{moments} moments, {context} frames shown, at most {branch} steps from there."
+    return [*lines, "", told.format(**about)]
+
+
 def guard_table() -> list[str]:
     """Calibration and gap of the first agent of each imagined arm."""
     found = content().get("transfer", {}).get("guards")
@@ -162,6 +178,7 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "foresight": foresight_table,
     "turning": turning_table,
     "walls": walls_table,
+    "moments": moment_table,
     "guards": guard_table,
     "speed": speed_table,
 }

@@ -8,6 +8,8 @@ Everything from the recording to the report, in hours; run it again to go on. Pa
 - branches: how many frames C of recordings imagined roll-outs should begin with, and after how many
   steps H they should be cut, by what agents reach
 - transfer: simulator, imagination and imagination with refreshes, three trainings of each
+- moments: what agents and random actions reach from recorded moments, in the simulator and in the
+  world
 - planner: success by planning in the world, with and without the critic of a trained agent
 
 The numbers go to OUT/agents.json, those of every single episode to OUT/agents-episodes.json.
@@ -16,23 +18,25 @@ The numbers go to OUT/agents.json, those of every single episode to OUT/agents-e
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 import tyro
 
-from agents.baselines import Rows
+from agents.baselines import Rows, Uniform
 from agents.envs import Envs, parse_kwargs
 from agents.evaluate import evaluate
 from agents.foresight import foresight
 from agents.intervals import estimate, mean
+from agents.moments import from_moments
 from agents.network import Agent, load_agent
 from agents.planner import Planner
-from agents.policy import Actors
+from agents.policy import Actors, Batch
 from agents.ppo import Args, train
 from agents.transfer import Arm, Transfer, transfer
 from benchmarks.report import processor
@@ -43,7 +47,7 @@ from worldmodel_env.data.schema import SEED_BASE
 from worldmodel_env.data.writer import replace_file
 from worldmodel_env.imagination.world import World
 
-Part = Literal["data", "world", "throughput", "branches", "transfer", "planner"]
+Part = Literal["data", "world", "throughput", "branches", "transfer", "moments", "planner"]
 SIMULATOR, IMAGINED = "SimMaze-v0", "TecoMaze-v0"
 FRESH = 900_000
 """First training seed of those to choose H by; what is recorded or collected lies below."""
@@ -57,7 +61,7 @@ class Settings:
 
     out: Path = Path("runs/agents")
     """Folder of all that is made."""
-    parts: tuple[Part, ...] = ("data", "world", "throughput", "branches", "transfer", "planner")
+    parts: tuple[Part, ...] = get_args(Part)
     """What to do; later ones need the earlier ones' results."""
     size: int = 5
     """Cells along a maze's edge: 5, 7 or 9."""
@@ -87,6 +91,8 @@ class Settings:
     """Parts of a refreshed training."""
     refresh_steps: int = 100
     """Training steps of the world at each refresh, between two rounds."""
+    moments: int = 256
+    """Recorded moments to go on from."""
     planned: int = 10
     """Unseen mazes to judge planning by, which takes seconds a step."""
     horizon: int = 8
@@ -115,6 +121,7 @@ def main(settings: Settings) -> None:
         "throughput": lambda: throughput(settings),
         "branches": lambda: branches(settings),
         "transfer": lambda: compare(settings),
+        "moments": lambda: reached(settings),
         "planner": lambda: plan(settings),
     }
     for part in settings.parts:
@@ -241,6 +248,31 @@ def compare(settings: Settings) -> dict[str, Any]:
         "settings": {name: getattr(settings, name) for name in told},
         **{key: report[key] for key in ("summary", "shares", "guards", "curves")},
     }
+
+
+def reached(settings: Settings) -> dict[str, Any]:
+    """By policy and place: success, with its interval, and steps to the goal, from moments on."""
+    data, found = TrajectoryDataset.open(settings.out / "data"), {}
+    policies: dict[str, Callable[[int], Batch]] = {"random": Rows.of(Uniform)}
+    for arm in ("simulator", "imagination"):
+        folder = settings.out / "transfer" / arm / "seed-0"
+        if folder.exists():
+            policies[f"learned in {arm}"] = Actors.of(load_agent(folder))
+    kwargs = parse_kwargs(ppo(settings, settings.out).env_kwargs)
+    for name, policy in policies.items():
+        both = from_moments(
+            policy, data, IMAGINED, kwargs, moments=settings.moments,
+            context=settings.context, horizon=settings.branch,
+        )  # fmt: skip
+        found[name] = {
+            place: {
+                "success": vars(estimate([scores.success], mean)),
+                "steps": float(scores.steps[scores.success].mean()) if scores.success.any() else 0,
+            }
+            for place, scores in zip(("simulator", "world"), both, strict=True)
+        }
+    told = {name: getattr(settings, name) for name in ("world", "moments", "context", "branch")}
+    return {"settings": told, "reached": found}
 
 
 def plan(settings: Settings) -> dict[str, Any]:

@@ -85,6 +85,17 @@ def test_branches_planning_and_throughput(results):
     assert "| planning, no critic: s a step | 2.3 |" in text
 
 
+def test_moments(results):
+    places = {"simulator": {"success": value(0.9), "steps": 26.8}}
+    places["world"] = {"success": value(0.5), "steps": 0}
+    results("agents.json", {"moments": {
+        "settings": {"moments": 7, "context": 8, "branch": 96}, "reached": {"random": places},
+    }})  # fmt: skip
+    text = "\n".join(agent_tables.moment_table())
+    assert "| random | 90% (80% to 100%), 27 | 50% (40% to 60%), 0 |" in text
+    assert "7 moments, 8 frames shown, at most 96 steps" in text
+
+
 def test_turning(results):
     found = {"moments": 9.0}
     found |= {f"{who}: a goal seen within {k} turns": k / 100 + (who == "world") / 2
