@@ -68,6 +68,11 @@ class Transfer:
     """Episodes collected at each refresh."""
     world_steps: int = 300
     """Training steps of the world at each refresh."""
+    world_rate: float = 3e-4
+    """Peak learning rate of it, under that of a first training."""
+    world_resampling: float = 0.5
+    """Share of the frames that it reads as it predicts them itself: of recorded ones alone it soon
+    forgets how to go on from its own."""
     preset: str = "maze"
     """Recipe of that training."""
     world_threads: int = 1
@@ -179,14 +184,18 @@ def _refresh(args: Transfer, world: str, data: Path, out: Path, seed: int) -> tu
     from worldmodel_env.training.teco import STAGE, train_teco
 
     if not (out / "world" / "world.json").exists():
-        old = World.load(world)
+        old, first = World.load(world), load_preset(args.preset).teco_training
+        recipe = replace(
+            first, learning_rate=args.world_rate,
+            loss=replace(first.loss, self_resampling=args.world_resampling),
+        )  # fmt: skip
         codes = Path(world).parent / "codes"
         if Path(world).is_dir() and codes.is_dir():
             _link(codes, out / "codes")  # only the new episodes are encoded
         torch.set_num_threads(args.world_threads)
         train_teco(
-            old.config.teco, load_preset(args.preset).teco_training, vqgan=old.config.vqgan,
-            data=data, out=out, budget=Budget(steps=args.world_steps), seed=seed, begin_with=old,
+            old.config.teco, recipe, vqgan=old.config.vqgan, data=data, out=out,
+            budget=Budget(steps=args.world_steps), seed=seed, begin_with=old,
         )  # fmt: skip
         save_world(
             out, data, name=f"{old.name.split('+')[0]}+{out.name}", preset=args.preset,

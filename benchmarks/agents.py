@@ -89,6 +89,8 @@ class Settings:
     """H of the transfer: their imagined steps."""
     rounds: int = 3
     """Parts of a refreshed training."""
+    collected: int = 300
+    """Episodes that the agent adds at each refresh, to those recorded."""
     refresh_steps: int = 100
     """Training steps of the world at each refresh, between two rounds."""
     moments: int = 256
@@ -230,7 +232,8 @@ def compare(settings: Settings) -> dict[str, Any]:
             settings.out / "transfer", world=settings.world,
             kwargs=(f"size={settings.size}",), imagined_kwargs=words(settings),
             seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
-            arms=settings.arms, rounds=settings.rounds, world_steps=settings.refresh_steps,
+            arms=settings.arms, rounds=settings.rounds, fresh=settings.collected,
+            world_steps=settings.refresh_steps,
             world_threads=settings.threads, simulator_steps=settings.simulator_steps,
             ppo=ppo(settings, Path(), **branching(settings, settings.context, settings.branch)),
         ),
@@ -242,7 +245,7 @@ def compare(settings: Settings) -> dict[str, Any]:
     replace_file(settings.out / "agents-episodes.json", episodes.encode())
     told = (
         "size", "recorded", "world", "steps", "simulator_steps", "seeds",
-        "episodes", "context", "branch", "rounds", "refresh_steps", "imagined",
+        "episodes", "context", "branch", "rounds", "collected", "refresh_steps", "imagined",
     )  # fmt: skip
     return {
         "settings": {name: getattr(settings, name) for name in told},
