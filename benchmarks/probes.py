@@ -5,7 +5,7 @@ everywhere) and asks the world, by 144 true frames and 156 imagined ones unless 
 
 - frames: PSNR and LPIPS by horizon;
 - revisit: back at a pose, is there what was there before? Walks that go out and come back;
-- action_following, theme, flatness: walks of an explorer;
+- action_following, theme, flatness, novelty: walks of an explorer;
 - rare_events: do rewards and endings come as often? An explorer who does not know the goal.
 
 `worldmodel_env/evaluation/probes` holds the definitions, docs/probes.md their reading. Each part is
@@ -32,13 +32,14 @@ from worldmodel_env.imagination.world import World
 
 FRAMES = "explore=0.75,sloppy=0.13,out-and-back=0.12"
 """Who walks for `frames`, as in `benchmarks/quality.py`."""
+WALKS = "action_following,theme,flatness,novelty"
 RECORDED: dict[str, tuple[str, int, dict[str, Any]]] = {
     "revisit": ("out-and-back", 0, {"task": "explore"}),
-    "action_following,theme,flatness": ("explore", 128, {"task": "explore"}),
+    WALKS: ("explore", 128, {"task": "explore"}),
     "rare_events": ("explore", 0, {"task": "goal"}),
 }
 """Probes -> policy, validation episodes to fit classifiers on, arguments of the simulator."""
-EPISODES = {"frames": 64, "revisit": 24, "action_following,theme,flatness": 64, "rare_events": 64}
+EPISODES = {"frames": 64, "revisit": 24, WALKS: 64, "rare_events": 64}
 HORIZONS = (1, 5, 10, 25, 50, 100, 156)
 
 Found = dict[str, dict[str, float | None]]

@@ -7,7 +7,7 @@ import pytest
 from worldmodel_env.cli import main
 from worldmodel_env.evaluation.report import Report, Section
 
-WITHOUT_MAPS = ("revisit", "theme", "map_probe", "drift")
+WITHOUT_MAPS = ("revisit", "theme", "novelty", "map_probe", "drift")
 
 
 @pytest.fixture(scope="module")

@@ -33,8 +33,8 @@ def probe(
         data: a recorded data set of the same simulator, with validation and test episodes.
         out: the report's folder: report.json, report.html and a figure per probe; sections that
             another measurement of the same world left there stay.
-        only: some of revisit, action_following, theme, flatness, map_probe, rare_events and
-            drift, with commas between; all if not given.
+        only: some of revisit, action_following, theme, flatness, novelty, map_probe, rare_events
+            and drift, with commas between; all if not given.
         split: which episodes are measured.
         context: true frames given first.
         horizon: frames imagined.

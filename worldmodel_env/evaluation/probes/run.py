@@ -16,6 +16,7 @@ from worldmodel_env.evaluation.probes.figure import draw_section
 from worldmodel_env.evaluation.probes.flatness import probe_flatness
 from worldmodel_env.evaluation.probes.map_probe import fit_map, probe_map
 from worldmodel_env.evaluation.probes.map_targets import map_targets
+from worldmodel_env.evaluation.probes.novelty import probe_novelty
 from worldmodel_env.evaluation.probes.outcomes import foretell
 from worldmodel_env.evaluation.probes.rare_events import probe_rare_events
 from worldmodel_env.evaluation.probes.returns import Tolerance
@@ -61,6 +62,7 @@ def run_probes(
         "action_following": lambda: _actions(bench),
         "theme": lambda: _theme(bench),
         "flatness": lambda: probe_flatness(bench.rollout, seed=bench.seed),
+        "novelty": lambda: _novelty(bench),
         "map_probe": lambda: _map(bench),
         "rare_events": lambda: _events(bench, event_context),
         "drift": lambda: _drift(bench, out, drift_horizon, drift_episodes),
@@ -89,6 +91,10 @@ def run_probes(
 
 def _revisit(bench: Bench) -> Section:
     return probe_revisits(bench.rollout, Tolerance(bench.cell * RETURN), seed=bench.seed)
+
+
+def _novelty(bench: Bench) -> Section:
+    return probe_novelty(bench.rollout, Tolerance(bench.cell * RETURN), seed=bench.seed)
 
 
 def _actions(bench: Bench) -> Section:
