@@ -275,7 +275,8 @@ def reached(settings: Settings) -> dict[str, Any]:
             for place, scores in zip(("simulator", "world"), both, strict=True)
         }
     told = {name: getattr(settings, name) for name in ("world", "moments", "context", "branch")}
-    return {"settings": told, "reached": found}
+    digest = World.load(settings.world).digest
+    return {"settings": {**told, "world_digest": digest}, "reached": found}
 
 
 def plan(settings: Settings) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def main(
         batch = f"{count} world{'s' * (count > 1)}"
         results |= {f"{batch}, {name}": value for name, value in found.items()}
     name = torch.cuda.get_device_name(on) if gpu else None
-    report(results, out, cores=1, device=name)
+    report(results, out, cores=1, device=name, world=loaded)
 
 
 def _bytes(state: State) -> int:

@@ -23,6 +23,7 @@ from benchmarks.report import report
 from exporters.ort_web import default_package
 from exporters.to_web import to_web
 from worldmodel_env.errors import InputError
+from worldmodel_env.imagination.world import World
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 300
@@ -78,7 +79,7 @@ def main(
         "WebAssembly, ms a frame": middle,
         "WebAssembly, frames/s": 1000 / statistics.mean(times),
     }
-    report(results, out, cores=1)
+    report(results, out, cores=1, world=World.load(world))
 
 
 def walk(site: Path, profile: Path) -> list[float]:

@@ -56,7 +56,7 @@ def main(
             copy = quantise(export.folder, Path(folder) / method, world, method, frames, worlds)
             results[f"{method}: MB"] = size(copy)
             add(copy, f", {method}")
-    report(results, out, cores=1)
+    report(results, out, cores=1, world=loaded)
 
 
 def _numbers(name: str, drift: Drift) -> dict[str, float]:

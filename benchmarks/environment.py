@@ -24,6 +24,7 @@ import tyro
 import worldmodel_env  # noqa: F401
 from benchmarks.report import report
 from benchmarks.roll_out import roll_out
+from worldmodel_env.imagination.world import World
 from worldmodel_env.precision import Precision
 
 ROWS = 16
@@ -211,7 +212,7 @@ def main(
     elif out.exists():
         before = json.loads(out.read_text())["results"]
         results |= {name: found for name, found in before.items() if name.startswith("roll-out")}
-    report(results, out, cores=1)
+    report(results, out, cores=1, world=World.load(world))
     for name, (least, most) in TARGETS.items():
         if name in results and not least <= results[name] <= most:
             print(f"missed: {name} is {results[name]:.3f}, promised {least} to {most}")

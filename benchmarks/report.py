@@ -4,21 +4,32 @@ import json
 import platform
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from worldmodel_env.data.writer import replace_file
+from worldmodel_env.imagination.world import World
 
 
-def report(results: dict[str, float], out: Path, *, cores: int, device: str | None = None) -> None:
-    """Print `results` and write them to `out` with the machine (or accelerator)."""
+def report(
+    results: dict[str, float],
+    out: Path,
+    *,
+    cores: int,
+    device: str | None = None,
+    world: World | None = None,
+) -> None:
+    """Print `results` and write them to `out` with the machine (or accelerator) and the world."""
     for name, value in results.items():
         print(f"{name:<48}{value:12,.3f}" if value < 10 else f"{name:<48}{value:12,.0f}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"processor": device or processor(), "cores": cores}
-    out.write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    about: dict[str, Any] = {"machine": {"processor": device or processor(), "cores": cores}}
+    if world is not None:
+        about["world"] = {"name": world.name, "digest": world.digest}
+    out.write_text(json.dumps({**about, "results": results}, indent=2) + "\n")
 
 
 def write_picture(pixels: NDArray[np.uint8], path: Path) -> None:

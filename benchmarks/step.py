@@ -137,7 +137,7 @@ def main(
     if SIMULATOR.exists():
         simulator = json.loads(SIMULATOR.read_text())["results"]
         results["SimMaze-v0, frames/s"] = simulator["goal: stepping, observations/s"]
-    report(results, out, cores=1)
+    report(results, out, cores=1, world=loaded)
 
 
 if __name__ == "__main__":

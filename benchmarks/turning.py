@@ -21,6 +21,7 @@ import worldmodel_env  # noqa: F401  registers TecoMaze-v0
 from benchmarks.report import report, write_picture
 from simulators.recorder import record
 from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.imagination.world import World
 
 RIGHT, BATCH, GAP = 1, 16, 6
 POLICY = "explore=0.5,look-around=0.5"
@@ -89,7 +90,7 @@ def main(
         for k in (k for k in TOLD if k <= turns):
             seen = shows_goal(frames[:k]).any(0).mean()
             results[f"{name}: a goal seen within {k} turns"] = float(seen)
-    report(results, out, cores=threads)
+    report(results, out, cores=threads, world=World.load(world))
     if picture is not None:
         draw(true, imagined, picture)
 

@@ -49,7 +49,8 @@ def main(
         out: where the JSON goes.
     """
     torch.set_num_threads(threads)
-    model = World.load(world).imagination()
+    loaded = World.load(world)
+    model = loaded.imagination()
     moved: dict[str, list[bool]] = {"stopped": [], "slid": [], "whole": []}
     with tempfile.TemporaryDirectory() as folder:
         kwargs = {"size": size, "task": "goal"}
@@ -72,7 +73,7 @@ def main(
         f"{kind} steps: the world moves": float(np.mean(found))
         for kind, found in moved.items() if found
     }  # fmt: skip
-    report(results, out, cores=threads)
+    report(results, out, cores=threads, world=loaded)
 
 
 @torch.no_grad()

@@ -73,7 +73,7 @@ def test_it_is_not_written_if_it_strays(made, nano_world, tmp_path, monkeypatch)
     monkeypatch.setattr(drift, "DRAWN", (1.0, 99.0, 1.0))
     with pytest.raises(InputError, match=r"'weights' strays too far .*nothing was written"):
         quantise(made.folder, tmp_path / "out", str(nano_world), frames=3, worlds=2)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_only_fp32_is_quantised(made, nano_world, tmp_path, lenient):

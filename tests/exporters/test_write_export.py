@@ -44,7 +44,7 @@ def test_interrupted_it_leaves_nothing(quick, nano, options, tmp_path, monkeypat
     interrupted(3, KeyboardInterrupt(), monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         write_export(nano, tmp_path / "out", options)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_on_a_full_disk_the_old_export_stays(quick, copied, nano, options, monkeypatch):
@@ -87,7 +87,7 @@ def test_what_differs_from_the_model_is_not_written(quick, nano, options, tmp_pa
     monkeypatch.setitem(parity.LIMITS, "fp32", (0.999, 1e-12))
     with pytest.raises(InputError, match=r"fp32 export differs from the model \(codes 1"):
         write_export(nano, tmp_path / "out", options)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_graph_of_other_weights_is_noticed(quick, options, tmp_path):

@@ -83,9 +83,12 @@ def write_export(world: World, folder: str | Path, options: Options) -> Export:
 def whole(folder: Path) -> Iterator[Path]:
     """An empty folder whose files are put into `folder` if the block ends well, else deleted.
 
+    A `folder` that was not there before is then not there after.
+
     Raises:
         InputError: it cannot be written.
     """
+    existed = folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=UNFINISHED, dir=folder) as temporary:
@@ -98,6 +101,9 @@ def whole(folder: Path) -> Iterator[Path]:
             f"cannot write the export to {folder} ({error.strerror}); free some space or choose "
             "another folder."
         ) from None
+    finally:
+        if not existed and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def write_manifest(export: Export) -> None:
