@@ -48,6 +48,7 @@ COMMANDS: Tree = {
     "benchmark": benchmark.benchmark,
     "imagine": worlds.imagine,
     "play": worlds.play,
+    "average": worlds.average,
     "export": export.export,
     "agent": {
         "train": Later(agent.train),

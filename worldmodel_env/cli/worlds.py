@@ -1,4 +1,4 @@
-"""Commands that use a world: `imagine`, `play`, `demo`; and `doctor`."""
+"""Commands that use worlds: `imagine`, `play`, `average`, `demo`; and `doctor`."""
 
 from pathlib import Path
 from typing import Literal
@@ -68,6 +68,21 @@ def play(
         threads=threads,
         browser=browser,
     )
+
+
+def average(*, worlds: tuple[str, str], out: Path, share: float = 0.5) -> None:
+    """Make the world whose weights lie between those of two (docs/training-a-world.md).
+
+    Args:
+        worlds: names or folders of a world and of one that was trained on from it.
+        out: folder of the new world; it has the name and the starts of the second.
+        share: of the way from the first to the second.
+    """
+    from worldmodel_env.imagination.world import World
+    from worldmodel_env.training.average import average as between
+
+    before, after = (World.load(world) for world in worlds)
+    print(f"world: {between(before, after, share).save(out)}")
 
 
 def demo(*, out: Path = Path("demo"), minutes: float = 5.0, workers: int = 2) -> None:

@@ -74,6 +74,9 @@ def probe_novelty(rollout: Rollout, tolerance: Tolerance, *, seed: int = 0) -> S
     seen = measure(rollout.true[:, part], rollout.imagined[:, part], lpips)
     blank = measure(rollout.true[:, part], grey[:, part], lpips)
     for metric in (m for m in ("psnr", "lpips") if m in seen):
+        unit, mean = UNITS.get(metric, ""), _mean(blank[metric], seed=seed)
+        told = f"{metric.upper()} at {AT}, mean of the context"
+        rows.append(Row(told, mean, better="", headline=True, unit=unit))
         for name, where in {"all": np.ones_like(shown), **parts}.items():
             chosen = where[:, part]
             if chosen.any():
@@ -85,7 +88,7 @@ def probe_novelty(rollout: Rollout, tolerance: Tolerance, *, seed: int = 0) -> S
                         None,
                         "lower" if metric == "lpips" else "higher",
                         headline=True,
-                        unit=UNITS.get(metric, ""),
+                        unit=unit,
                     )
                 )
     return section(
