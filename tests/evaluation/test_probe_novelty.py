@@ -45,9 +45,9 @@ def test_who_remembers_but_invents_nothing_is_good_where_views_were_shown(
 
 
 def test_the_mean_of_the_context_is_its_own_chance(walks: panorama.Clips) -> None:
-    grey = walks.frames[:, :CONTEXT].mean(1).round().astype(np.uint8)
-    film = np.broadcast_to(grey[:, None], walks.frames[:, CONTEXT:].shape)
-    (table,) = probe_novelty(Rollout("grey", walks, CONTEXT, film), TOLERANCE).tables
+    blur = walks.frames[:, :CONTEXT].mean(1).round().astype(np.uint8)
+    film = np.broadcast_to(blur[:, None], walks.frames[:, CONTEXT:].shape)
+    (table,) = probe_novelty(Rollout("blur", walks, CONTEXT, film), TOLERANCE).tables
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     judged = [cells for cells in rows if cells["chance"] is not None]
     assert len(judged) == 6

@@ -1,8 +1,8 @@
 """Between two worlds: weights averaged, where one was trained on from the other.
 
-What a further training gains and what it unlearns often both come in parts: half way between the
-weights of before and after lies a model of its own, as good as either (Wortsman et al. 2022,
-"Robust fine-tuning of zero-shot models"). It costs nothing to train and nothing to run.
+What a further training gains and what it unlearns can be weighed against each other: a model on
+the way between the weights of before and after often keeps most of both (Wortsman et al. 2022,
+"Robust fine-tuning of zero-shot models"). Nothing is trained for it; measure it like any other.
 """
 
 from dataclasses import replace

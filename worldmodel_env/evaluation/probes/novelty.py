@@ -2,15 +2,14 @@
 
 A walk that explores soon shows views of which no frame told anything, and whoever imagines them
 sharply is as far from the true one as from any other. So frames ahead are parted by whether their
-view was among the context, and beside them stands the mean of the context's frames: a grey picture
-that knows nothing of where the walk has got to, and that PSNR prefers to a wrong guess.
+view was among the context, and beside them stands the mean of the context's frames: a blur of
+corridors that knows nothing of where the walk has got to, and that PSNR prefers to a wrong guess.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worldmodel_env.errors import InputError
-from worldmodel_env.evaluation.horizon import measure
 from worldmodel_env.evaluation.metrics import WeightsMissing, psnr
 from worldmodel_env.evaluation.metrics.lpips import Lpips
 from worldmodel_env.evaluation.probes.buckets import buckets
@@ -24,7 +23,7 @@ AT = 25
 AROUND = 2
 """What is told "at horizon 25" is over horizons 23 .. 27."""
 
-UNITS = {"psnr": "dB"}
+UNITS = {"PSNR": "dB"}
 
 
 def shown_before(pose: Poses, context: int, tolerance: Tolerance) -> NDArray[np.bool_]:
@@ -65,28 +64,31 @@ def probe_novelty(rollout: Rollout, tolerance: Tolerance, *, seed: int = 0) -> S
             f"horizon of at least {last}."
         )
     shown = shown_before(pose, rollout.context, tolerance)
-    grey = _grey(rollout)
-    decibels = {"imagined": psnr(rollout.true, rollout.imagined), "grey": psnr(rollout.true, grey)}
+    blur = _blur(rollout)
+    decibels = {"imagined": psnr(rollout.true, rollout.imagined), "blur": psnr(rollout.true, blur)}
     parts = {"shown before": shown, "new views": ~shown}
     part = slice(AT - 1 - AROUND, last)
     rows = [Row(f"views shown before, at {AT}", _mean(shown[:, part], seed=seed), headline=True)]
+    imagined, blank = ({"PSNR": decibels[name][:, part]} for name in ("imagined", "blur"))
     lpips, notes = _lpips()
-    seen = measure(rollout.true[:, part], rollout.imagined[:, part], lpips)
-    blank = measure(rollout.true[:, part], grey[:, part], lpips)
-    for metric in (m for m in ("psnr", "lpips") if m in seen):
+    if lpips is not None:
+        true = rollout.true[:, part]
+        imagined["LPIPS"] = lpips.distance(true, rollout.imagined[:, part])
+        blank["LPIPS"] = lpips.distance(true, blur[:, part])
+    for metric, found in imagined.items():
         unit, mean = UNITS.get(metric, ""), _mean(blank[metric], seed=seed)
-        told = f"{metric.upper()} at {AT}, mean of the context"
+        told = f"{metric} at {AT}, mean of the context"
         rows.append(Row(told, mean, better="", headline=True, unit=unit))
         for name, where in {"all": np.ones_like(shown), **parts}.items():
             chosen = where[:, part]
             if chosen.any():
                 rows.append(
                     Row(
-                        f"{metric.upper()} at {AT}, {name}",
-                        _mean(seen[metric], chosen, seed=seed),
+                        f"{metric} at {AT}, {name}",
+                        _mean(found, chosen, seed=seed),
                         float(blank[metric][chosen].mean()),
                         None,
-                        "lower" if metric == "lpips" else "higher",
+                        "lower" if metric == "LPIPS" else "higher",
                         headline=True,
                         unit=unit,
                     )
@@ -111,7 +113,7 @@ def probe_novelty(rollout: Rollout, tolerance: Tolerance, *, seed: int = 0) -> S
     )
 
 
-def _grey(rollout: Rollout) -> NDArray[np.uint8]:
+def _blur(rollout: Rollout) -> NDArray[np.uint8]:
     """(N, K, H, W, 3): for every horizon the mean of the clip's context."""
     mean = rollout.clips.frames[:, : rollout.context].mean(1).round().astype(np.uint8)
     return np.broadcast_to(mean[:, None], rollout.true.shape)
@@ -135,7 +137,7 @@ def _by_horizon(
 ) -> Chart:
     spans = buckets(decibels["imagined"].shape[1])
     curves = {name: (decibels["imagined"], where) for name, where in parts.items()}
-    curves["mean of the context, new views (chance)"] = decibels["grey"], parts["new views"]
+    curves["mean of the context, new views (chance)"] = decibels["blur"], parts["new views"]
     nothing = Estimate(np.nan, np.nan, np.nan, 0)
     lines = []
     for name, (values, where) in curves.items():
