@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from agents.envs import Envs, Step, parse_kwargs
+from agents.hindsight import Library
 from agents.network import Agent
 from agents.policy import remembered
-from worldmodel_env.data.dataset import TrajectoryDataset
+from worldmodel_env.data.dataset import EpisodeRef, TrajectoryDataset
 from worldmodel_env.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Branches(Plain):
         data: the data set; its training episodes are used.
         context: recorded frames that an episode is given, C.
         horizon: H.
+        hindsight: moments to prepare, of which the world knows the whole recording; 0: it knows the
+            C frames, of any moment.
         device: as of `Envs`.
 
     Raises:
@@ -58,6 +61,7 @@ class Branches(Plain):
         data: Path,
         context: int,
         horizon: int,
+        hindsight: int = 0,
         device: str = "auto",
     ) -> None:
         super().__init__(name, num_envs, kwargs, device=device, autoreset=AutoresetMode.DISABLED)
@@ -83,7 +87,7 @@ class Branches(Plain):
         lengths = np.array([ref.total_steps for ref in self._refs], float)
         self._shares = lengths / lengths.sum()
         self._random = np.random.default_rng(0)
-        frames, actions = self._draw()
+        frames, actions = self._read(*self._draw())
         self._frames, self._next_frames = np.zeros((2, num_envs, *frames.shape), frames.dtype)
         self._actions, self._next_actions = np.zeros((2, num_envs, *actions.shape), actions.dtype)
         # Episodes are begun ahead of time, many at once: the world observes all rows or none, so
@@ -91,6 +95,10 @@ class Branches(Plain):
         self.env.reset()
         self._ahead: Any = self.env.fork(1)  # type: ignore[attr-defined]
         self._ready = np.zeros(num_envs, np.bool_)
+        self._library: Library | None = None
+        if hindsight:
+            moments = [self._draw() for _ in range(hindsight)]
+            self._library = Library.of(self._ahead, self._data, moments, context)
 
     def reset(self, seed: Any, rows: NDArray[np.bool_] | None = None) -> Tensor:
         """Begin all episodes, at moments that the seed draws."""
@@ -132,17 +140,39 @@ class Branches(Plain):
 
     def _prepare(self, rows: NDArray[np.bool_], seed: int | None = None) -> None:
         """Begin the next episodes of some rows, or all of them anew from a seed."""
+        if self._library is not None:
+            return self._take(self._library, rows)
         for row in np.flatnonzero(rows):
-            self._next_frames[row], self._next_actions[row] = self._draw()
+            self._next_frames[row], self._next_actions[row] = self._read(*self._draw())
         context = self._next_frames, self._next_actions
         self._ahead.reset(seed=seed, options={"context": context, "reset_mask": rows})
         self._ready[:] = True
 
-    def _draw(self) -> tuple[NDArray[np.uint8], NDArray]:
+    def _take(self, library: Library, rows: NDArray[np.bool_]) -> None:
+        """Have some rows begin at moments of the library, with noise of their own."""
+        state, chosen = (
+            self._ahead.get_state(),
+            self._random.integers(len(library), size=rows.sum()),
+        )
+        for name, array in library.state.items():
+            state[name][rows] = array[chosen]
+        state["key"][rows] = self._random.integers(1 << 62, size=rows.sum())
+        self._ahead.set_state(state)
+        self._next_frames[rows], self._next_actions[rows] = (
+            library.frames[chosen], library.actions[chosen],
+        )  # fmt: skip
+        self._ready[:] = True
+
+    def _draw(self) -> tuple[EpisodeRef, int]:
+        """An episode and the number of a frame of it, from which something goes on."""
         ref = self._refs[int(self._random.choice(len(self._refs), p=self._shares))]
         start = int(self._random.integers(ref.total_steps - self._context + 1))
-        clip = self._data.read(ref, start, start + self._context)
-        return clip.observations[: self._context], clip.actions[: self._context - 1]
+        return ref, start + self._context - 1
+
+    def _read(self, ref: EpisodeRef, at: int) -> tuple[NDArray[np.uint8], NDArray]:
+        """The frames (C, H, W, 3) up to a moment, and the actions between them."""
+        clip = self._data.read(ref, at + 1 - self._context, at + 1)
+        return clip.observations, clip.actions
 
 
 def open_envs(args: Args) -> Plain:
@@ -161,5 +191,5 @@ def open_envs(args: Args) -> Plain:
         )
     return Branches(
         args.env, args.num_envs, kwargs, data=args.branch_data, context=args.branch_context,
-        horizon=args.branch, device=args.device,
+        horizon=args.branch, hindsight=args.branch_hindsight, device=args.device,
     )  # fmt: skip

@@ -89,6 +89,9 @@ class Args:
     """Data set of those moments."""
     branch_context: int = 32
     """Recorded frames that such an episode is given first; what they do not show is invented."""
+    branch_hindsight: int = 0
+    """Moments to prepare, of which a world that recalls knows the whole recording: there it invents
+    only what the recording never showed. 0: any moment, and the world knows no more than above."""
     begin_with: Path | None = None
     """A trained agent to begin with, instead of random weights."""
     checkpoint_every: int = 20

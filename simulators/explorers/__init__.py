@@ -18,6 +18,7 @@ _CLASSES = {
     "sloppy": "sloppy:Sloppy",
     "out-and-back": "out_and_back:OutAndBack",
     "look-around": "look_around:LookAround",
+    "tour": "tour:Tour",
     "teco-maze": "teco_maze:TecoMaze",
     "teco-minecraft": "teco_minecraft:TecoMinecraft",
     "teco-habitat": "teco_habitat:TecoHabitat",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulators.explorers.steering import Route, cell_of, maze_env, random_action
-from simulators.maze.layout import Cell
+from simulators.maze.layout import Cell, Maze
 
 _RANDOM_SHARE = 0.05
 
@@ -23,9 +23,10 @@ class Explore:
 
     def act(self, env: Any, obs: Any, info: dict[str, Any]) -> int:
         """The next action: 0 left, 1 right, 2 forward."""
-        maze, pose = maze_env(env).maze, maze_env(env).pose
-        here = cell_of(maze, pose)
+        pose = maze_env(env).pose
+        here = cell_of(maze_env(env).maze, pose)
         self._visited.add(here)
+        maze = self._map(env, here)
         if self._rng.random() < _RANDOM_SHARE:
             return random_action(self._rng)
         action = self._route.action(maze, pose)
@@ -37,3 +38,8 @@ class Explore:
             self._route = Route(maze.path(here, max(unvisited, key=distance.__getitem__)))
             action = self._route.action(maze, pose)
         return action
+
+    def _map(self, env: Any, here: Cell) -> Maze:
+        """Where it may go from `here`."""
+        maze: Maze = maze_env(env).maze
+        return maze

@@ -11,14 +11,15 @@ from typing import Any
 from simulators.explorers.explore import Explore
 from simulators.maze.motion import FORWARD, HEADINGS, LEFT, RIGHT
 
-_STOPS_SHARE = 0.06
-_MOST_CIRCLES = 4
 _STEP_SHARE = 0.03
 """How often it steps while it turns: then the views are nearly, but not quite, the same."""
 
 
 class LookAround(Explore):
     """`explore`, with stops for half a circle up to four."""
+
+    STOPS = 0.06
+    CIRCLES = 4
 
     def reset(self, env: Any, seed: int) -> None:
         """Begins an episode."""
@@ -27,8 +28,8 @@ class LookAround(Explore):
 
     def act(self, env: Any, obs: Any, info: dict[str, Any]) -> int:
         """The next action: 0 left, 1 right, 2 forward."""
-        if not self._turns and self._rng.random() < _STOPS_SHARE:
-            self._turns = int(self._rng.integers(HEADINGS // 2, _MOST_CIRCLES * HEADINGS + 1))
+        if not self._turns and self._rng.random() < self.STOPS:
+            self._turns = int(self._rng.integers(HEADINGS // 2, self.CIRCLES * HEADINGS + 1))
             self._side = LEFT if self._rng.random() < 0.5 else RIGHT
         if not self._turns:
             return super().act(env, obs, info)

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -36,7 +37,7 @@ def play(env, name, seed):
 
 
 @pytest.mark.parametrize(
-    "name", ["explore", "goal", "random", "sloppy", "out-and-back", "look-around"]
+    "name", ["explore", "goal", "random", "sloppy", "out-and-back", "look-around", "tour"]
 )
 def test_an_episode_depends_on_its_seed_alone(envs, name):
     env = envs["goal"]
@@ -106,6 +107,21 @@ def test_look_around_turns_in_place_and_goes_on(envs):
         turned.append(max(runs))
     assert max(turned) > 2 * HEADINGS
     assert np.mean(visited) > 5
+
+
+def test_tour_leaves_the_goal_for_last():
+    env = gymnasium.make("SimMaze-v0", size=5)
+    for seed in range(6):
+        _, poses, reward = play(env, "tour", seed)
+        maze, goal = env.unwrapped.maze, env.unwrapped.goal
+        visited = [maze.cell_at(x, y) for x, y, _ in poses]
+        walls = maze.walls.copy()
+        walls[goal] = 1
+        reachable = replace(maze, walls=walls).distances(visited[0]).keys()
+        before = visited[: visited.index(goal)]
+        assert reward == 1
+        assert reachable <= {*before}
+    env.close()
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,8 @@ def record(
         episodes: training episodes.
         validation: validation episodes; a twentieth of the training episodes if not given.
         test: test episodes; likewise.
-        policy: explore, goal, random, sloppy, out-and-back, look-around, teco-maze, teco-minecraft,
-            teco-habitat, human, agent:FOLDER, sb3:FILE.zip, or a mixture:
+        policy: explore, goal, random, sloppy, out-and-back, look-around, tour, teco-maze,
+            teco-minecraft, teco-habitat, human, agent:FOLDER, sb3:FILE.zip, or a mixture:
             "explore=0.8,sloppy=0.2".
         task: the simulator's task argument, such as goal or explore.
         seed: number of the first episode in each split's range of seeds.

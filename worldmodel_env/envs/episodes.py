@@ -20,8 +20,11 @@ from worldmodel_env.imagination.window import frames_seen
 from worldmodel_env.imagination.world import World
 from worldmodel_env.models.sampling import Sampling
 
-CODES = ("codes", "history")
+CODES = ("codes", "history", "views")
 """Parts of a state that are codes of frames."""
+
+COUNTS = ("index", "recalled")
+"""Parts of a state that count frames."""
 
 
 BLOCK = 16
@@ -149,7 +152,7 @@ class Episodes:
         codes = self.world.config.vqgan.n_codes
         ranges: dict[str, tuple[Any, int, int]] = {
             **{name: (moment.state[name], 0, codes) for name in CODES if name in moment.state},
-            "index": (moment.state["index"], 1, 1 << 62),
+            **{name: (moment.state[name], 1, 1 << 62) for name in COUNTS if name in moment.state},
             "key": (moment.key, 0, 1 << 63),
             "elapsed": (moment.elapsed, 0, 1 << 62),
             "start": (moment.start, -1, len(self.world.starts)),

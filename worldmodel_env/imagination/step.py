@@ -13,6 +13,7 @@ State (batch first, fixed shapes; W sink and window, S tokens a frame, g latent 
 Models that recall frames by place (`TecoConfig.recall`, R of them) also keep
     views   (B, R, 2g, 2g) int64         codes of the last ones, a ring
     places  (B, R, 3) float32            the poses that they were seen from
+    recalled (B,) int64                  frames that these rings have been given
     pose    (B, 3) float32               of the present frame
 
 A model with absolute positions that goes on past its window (`window.py`) keeps, of the last R

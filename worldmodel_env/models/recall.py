@@ -35,7 +35,11 @@ Vectors = Callable[[Tensor], Tensor]
 
 Memory = dict[str, Tensor]
 """views: (B, R, 2g, 2g) int64, codes of the last R frames, a ring; places: (B, R, 3) float32, the
-poses that they were seen from; pose: (B, 3) float32 of the present frame."""
+poses that they were seen from; recalled: (B,) int64, frames that the ring has been given; pose:
+(B, 3) float32 of the present frame."""
+
+SEEN = ("views", "places", "recalled")
+"""Of `Memory`, what was seen, without where one is now."""
 
 AIMS = ((0, 0), (0, 1), (1, 0), (-1, 0), (2, 0), (-2, 0))
 """Of each untrained head: the view so many sixteenths of a circle beside the one asked about, from
@@ -72,8 +76,7 @@ def written(old: Tensor, new: Tensor, count: Tensor) -> Tensor:
 class Recall(nn.Module):
     """A memory of the last R frames and their poses, and heads that look frames up in it.
 
-    In a `state`, `index` (B,) int64 is the number of frames so far and `codes` (B, 2g, 2g) the
-    present one; the rest is `Memory`.
+    A `state` is `Memory`, and `codes` (B, 2g, 2g) are the present frame's.
     """
 
     motion: Tensor
@@ -101,23 +104,25 @@ class Recall(nn.Module):
         return {
             "views": written(views, codes[:, None], count),
             "places": written(places, pose[:, None], count),
+            "recalled": count + 1,
             "pose": pose,
         }
 
     def look_up(self, state: Memory, action: Tensor, vectors: Vectors) -> Tensor:
         """What is recalled (B, C, 2g, 2g) of where an action (B,) int64 leads."""
         asked = moved(state["pose"], self.motion[action])[:, None]
-        known = (held(state["index"], self.size) >= 0)[:, None]
+        known = (held(state["recalled"], self.size) >= 0)[:, None]
         return self(asked, state["places"], known, _read(vectors, state["views"]))[:, 0]
 
     def keep(self, state: Memory, codes: Tensor, action: Tensor, vectors: Vectors) -> Memory:
         """The memory after one frame more, codes (B, 2g, 2g), that `action` led to."""
         deviation = self.odometer(vectors(state["codes"]), vectors(codes)).float()
         motion = travelled(self.motion[action], deviation, state["codes"], codes)
-        pose = moved(state["pose"], motion)
+        pose, count = moved(state["pose"], motion), state["recalled"]
         return {
-            "views": written(state["views"], codes[:, None], state["index"]),
-            "places": written(state["places"], pose[:, None], state["index"]),
+            "views": written(state["views"], codes[:, None], count),
+            "places": written(state["places"], pose[:, None], count),
+            "recalled": count + 1,
             "pose": pose,
         }
 
@@ -158,7 +163,7 @@ class Recall(nn.Module):
         seen, following = poses, {}
         if state:
             # Frame 0 is the newest in the ring.
-            count = state["index"]
+            count = state["recalled"]
             kept = held(count, self.size)
             earlier = torch.where(kept >= 0, kept - count[:, None] + 1, -frames - self.size)
             number = torch.cat([earlier, number[:, 1:].expand(len(codes), -1)], 1)
@@ -167,6 +172,7 @@ class Recall(nn.Module):
             following = {
                 "views": written(state["views"], codes[:, 1:], count),
                 "places": written(state["places"], poses[:, 1:], count),
+                "recalled": count + frames - 1,
                 "pose": poses[:, -1],
             }
         now = torch.arange(asked.shape[1], device=codes.device)[:, None]

@@ -83,7 +83,8 @@ def _calls(functions: Functions, batch: int) -> Iterator[tuple[Graph, dict[str, 
     laps = torch.tensor([0, 0, 1, 1, 7])
     if graphs["step"].model.bounded:
         laps, near = 0 * laps, near.clamp(0, window - 1 - STEPS)
-    state["index"] = (near + laps * window).clamp_min(1).repeat(batch)[:batch]
+    for name in {"index", "recalled"} & set(state):
+        state[name] = (near + laps * window).clamp_min(1).repeat(batch)[:batch]
     for t in range(STEPS):
         name = "observe" if t == STEPS // 2 else "step"
         inputs = {**_random(graphs[name], batch, rng), **state}
