@@ -67,8 +67,11 @@ class Branches(Plain):
         super().__init__(name, num_envs, kwargs, device=device, autoreset=AutoresetMode.DISABLED)
         if not self.imagined:
             raise InputError(f"{name} is not imagined and cannot begin at a recorded moment.")
-        if horizon < 1 or context < 1:
-            raise InputError(f"branch {horizon} with context {context}; give 1 or more of each.")
+        if horizon < 1 or context < 1 or hindsight < 0:
+            raise InputError(
+                f"branch {horizon} with context {context} and hindsight {hindsight}; give 1 or "
+                "more of the first two, and 0 or more moments."
+            )
         self._data, self._horizon, self._context = TrajectoryDataset.open(data), horizon, context
         # From an episode's last frame nothing can go on.
         refs = self._data.episodes("train")
@@ -150,17 +153,14 @@ class Branches(Plain):
 
     def _take(self, library: Library, rows: NDArray[np.bool_]) -> None:
         """Have some rows begin at moments of the library, with noise of their own."""
-        state, chosen = (
-            self._ahead.get_state(),
-            self._random.integers(len(library), size=rows.sum()),
-        )
+        state = self._ahead.get_state()
+        chosen = self._random.integers(len(library), size=rows.sum())
         for name, array in library.state.items():
             state[name][rows] = array[chosen]
         state["key"][rows] = self._random.integers(1 << 62, size=rows.sum())
         self._ahead.set_state(state)
-        self._next_frames[rows], self._next_actions[rows] = (
-            library.frames[chosen], library.actions[chosen],
-        )  # fmt: skip
+        self._next_frames[rows] = library.frames[chosen]
+        self._next_actions[rows] = library.actions[chosen]
         self._ready[:] = True
 
     def _draw(self) -> tuple[EpisodeRef, int]:
