@@ -91,7 +91,7 @@ class Args:
     """Recorded frames that such an episode is given first; what they do not show is invented."""
     branch_hindsight: int = 0
     """Moments to prepare, of which a world that recalls knows the whole recording: there it invents
-    only what the recording never showed. In `maze` each takes a second of a core, and 2.5 MB of
+    only what the recording never showed. In `maze` each takes a third of a second, and 2.5 MB of
     memory. 0: any moment, and the world knows no more than above."""
     begin_with: Path | None = None
     """A trained agent to begin with, instead of random weights."""
