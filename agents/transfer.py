@@ -26,6 +26,7 @@ from agents.network import load_agent
 from agents.policy import Actors, AgentPolicy
 from agents.ppo import Args, train
 from agents.report import table, write_report
+from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.data.schema import SEED_BASE
 from worldmodel_env.data.writer import replace_file
 from worldmodel_env.errors import InputError
@@ -139,7 +140,8 @@ def _train(args: Transfer, arm: Arm, seed: int, folder: Path) -> tuple[Path, lis
         return train(ppo), _curve(folder, per_step=1)
     if arm == "imagination":
         ppo = replace(base, out=folder, env=args.imagined, env_kwargs=_imagined(args, args.world))
-        return train(ppo), _curve(folder, frames=_frames(World.load(args.world)))
+        begun = args.ppo.branch_data if args.ppo.branch else None
+        return train(ppo), _curve(folder, frames=_frames(args.world, begun))
     return _refreshed(args, base, folder)
 
 
@@ -148,7 +150,7 @@ def _refreshed(args: Transfer, base: Args, folder: Path) -> tuple[Path, list[dic
     assert args.data is not None
     data, world, agent = folder / "data", args.world, None
     _link(args.data, data)
-    frames, spent, steps, curve = _frames(World.load(world)), 0.0, 0, []
+    frames, spent, steps, curve = _frames(world, data), 0.0, 0, []
     for number in range(args.rounds):
         part = folder / f"round-{number}"
         ppo = replace(
@@ -277,12 +279,16 @@ def _curve(
     ]  # fmt: skip
 
 
-def _frames(world: World) -> int:
-    """Simulator frames that a world was trained on, those of a data set once."""
-    past = world.provenance
+def _frames(world: str, data: Path | None) -> int:
+    """Simulator frames behind a world, and of a data set that is used in it, each set's once."""
+    past = World.load(world).provenance
     trainings = [past, *past.get("earlier_trainings", {}).values()]
-    sets = {t.get("data_sha256"): t.get("train_frames", 0) for t in trainings}
-    return sum(map(int, sets.values()))
+    sets = {t.get("data_sha256"): int(t.get("train_frames", 0)) for t in trainings}
+    if data is not None:
+        used = TrajectoryDataset.open(data)
+        frames = sum(ref.total_steps + 1 for ref in used.episodes("train"))
+        sets[used.data_hash("train")] = frames
+    return sum(sets.values())
 
 
 def _simulator(args: Transfer, split: str) -> dict[str, Any]:

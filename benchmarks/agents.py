@@ -69,7 +69,7 @@ class Settings:
     """Training episodes to record, each of which sees the whole maze; an eighth for validation."""
     world: str = "maze"
     """World to learn in: a name or a folder."""
-    steps: int = 131_072
+    steps: int = 262_144
     """Environment steps of each agent's training in imagination."""
     simulator_steps: int = 131_072
     """The same in the simulator, where the goal is seldom met at first."""
@@ -81,6 +81,8 @@ class Settings:
     """Unseen mazes to judge by."""
     tried: tuple[tuple[int, int], ...] = ((0, 0), (8, 32), (8, 96), (32, 32), (32, 96))
     """C and H to try; H of 0 stands for whole episodes from first frames."""
+    tried_steps: int = 131_072
+    """Steps of each of these trainings."""
     entropy: float = 0.01
     """Weight of the agents' entropy bonus."""
     context: int = 8
@@ -209,7 +211,8 @@ def branches(settings: Settings) -> list[dict[str, Any]]:
     found, seeds = [], [FRESH + i for i in range(settings.episodes)]
     for context, horizon in settings.tried:
         out = settings.out / "branches" / f"c{context}-h{horizon}"
-        train(ppo(settings, out, **branching(settings, context, horizon)))
+        steps = {"steps": settings.tried_steps}
+        train(ppo(settings, out, **steps, **branching(settings, context, horizon)))
         scores = evaluate(
             SIMULATOR, Actors.of(load_agent(out)), seeds,
             kwargs={"size": settings.size, "split": "train"},
