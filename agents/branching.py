@@ -98,10 +98,8 @@ class Branches(Plain):
         self.env.reset()
         self._ahead: Any = self.env.fork(1)  # type: ignore[attr-defined]
         self._ready = np.zeros(num_envs, np.bool_)
-        self._library: Library | None = None
-        if hindsight:
-            moments = [self._draw() for _ in range(hindsight)]
-            self._library = Library.of(self._ahead, self._data, moments, context)
+        self._moments = [self._draw() for _ in range(hindsight)]
+        self._library: Library | None = None  # takes minutes, and may never be asked for
 
     def reset(self, seed: Any, rows: NDArray[np.bool_] | None = None) -> Tensor:
         """Begin all episodes, at moments that the seed draws."""
@@ -143,7 +141,10 @@ class Branches(Plain):
 
     def _prepare(self, rows: NDArray[np.bool_], seed: int | None = None) -> None:
         """Begin the next episodes of some rows, or all of them anew from a seed."""
-        if self._library is not None:
+        if self._moments:
+            self._library = self._library or Library.of(
+                self._ahead, self._data, self._moments, self._context
+            )
             return self._take(self._library, rows)
         for row in np.flatnonzero(rows):
             self._next_frames[row], self._next_actions[row] = self._read(*self._draw())

@@ -16,6 +16,7 @@ _CLASSES = {
     "goal": "goal:Goal",
     "random": "random:Random",
     "sloppy": "sloppy:Sloppy",
+    "snag": "snag:Snag",
     "out-and-back": "out_and_back:OutAndBack",
     "look-around": "look_around:LookAround",
     "tour": "tour:Tour",

@@ -82,7 +82,7 @@ def test_branches_begin_at_prepared_moments(folders, recordings):
 def test_a_world_that_does_not_recall_is_refused(folders, recordings):
     shared = {"data": recordings, "context": C, "horizon": H, "device": "cpu"}
     with pytest.raises(InputError, match="'nano' does not recall frames by place"):
-        Branches("TecoMaze-v0", N, settings(folders[1]), **shared, hindsight=2)
+        Branches("TecoMaze-v0", N, settings(folders[1]), **shared, hindsight=2).reset(0)
 
 
 def test_an_agent_trains_with_hindsight(folders, recordings, tmp_path):

@@ -35,7 +35,7 @@ SMALLEST: dict[str, Options] = {
         "episodes": "1", "horizon": "2", "branches": "4", "iterations": "1",
         "env-kwargs": "max_episode_steps=3",
     },
-    "agent train": AGENT,
+    "agent train": {**AGENT, "branch-hindsight": "4"},
     "agent transfer": {
         "seeds": "1", "episodes": "2", "rounds": "2", "fresh": "1", "world-steps": "1",
         "ppo.evaluate-episodes": "1", **{f"ppo.{name}": value for name, value in AGENT.items()},
@@ -100,11 +100,12 @@ def test_commands_run(
 def bring(options: dict[str, object], maze_set: Path) -> None:
     """Put a data set and a world where a command expects them."""
     options = {**options, **vars(options.get("args", object))} if "args" in options else options
-    for name in ("data", "revisit"):
+    for name in ("data", "revisit", "branch_data"):
         path = options.get(name)
         if isinstance(path, Path) and not path.exists():
             shutil.copytree(maze_set, path)
-    world = str(options.get("world", ""))
+    given = dict(word.split("=", 1) for word in options.get("env_kwargs", ()))  # type: ignore
+    world = str(options.get("world", given.get("world", "")))
     if "/" in world and not Path(world).exists():
         shutil.copytree(find_world("maze"), world)
 

@@ -8,9 +8,13 @@ from gymnasium import spaces
 
 import simulators  # noqa: F401
 from simulators import explorers
+from simulators.explorers.snag import snagged
 from simulators.explorers.steering import cell_of
-from simulators.maze.motion import FORWARD, HEADINGS, STEP
+from simulators.maze.motion import FORWARD, HEADINGS, STEP, TURN, Pose
 from worldmodel_env.errors import InputError
+
+SQUARE = [(1, 0), (0, 1), (-1, 0), (0, -1)]
+"""East and north of the headings along an axis."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def play(env, name, seed):
 
 
 @pytest.mark.parametrize(
-    "name", ["explore", "goal", "random", "sloppy", "out-and-back", "look-around", "tour"]
+    "name", ["explore", "goal", "random", "sloppy", "snag", "out-and-back", "look-around", "tour"]
 )
 def test_an_episode_depends_on_its_seed_alone(envs, name):
     env = envs["goal"]
@@ -107,6 +111,43 @@ def test_look_around_turns_in_place_and_goes_on(envs):
         turned.append(max(runs))
     assert max(turned) > 2 * HEADINGS
     assert np.mean(visited) > 5
+
+
+def test_snag_pushes_where_the_view_ahead_is_free():
+    env = gymnasium.make("SimMaze-v0", size=7)
+    pushes, free = 0, 0
+    for seed in range(6):
+        actions, poses, _ = play(env, "snag", seed)
+        maze = env.unwrapped.maze
+        for before, after, action in zip(poses[:-1], poses[1:], actions, strict=True):
+            if action == FORWARD and (before == after).all():
+                pushes += 1
+                free += snagged(maze, Pose(int(before[0]), int(before[1]), round(before[2] / TURN)))
+    assert pushes > 100
+    assert free / pushes > 0.9
+    env.close()
+
+
+def test_only_a_corner_beside_a_free_way_snags():
+    env = gymnasium.make("SimMaze-v0", size=9)
+    env.reset(seed=0)
+    maze = env.unwrapped.maze
+    found = 0
+    for cell in maze.distances(maze.cell_at(env.unwrapped.pose.x, env.unwrapped.pose.y)):
+        x, y = map(int, maze.centre(cell))
+        for heading, (east, north) in zip(range(0, 16, 4), SQUARE, strict=True):
+            assert not snagged(maze, Pose(x, y, heading))
+            # At the face of the cell ahead, and so far to the left that the footprint is in two.
+            aside = Pose(x + 32 * east - 40 * north, y + 32 * north + 40 * east, heading)
+            left = maze.cell_at(x - 96 * north, y + 96 * east)
+            ahead = maze.cell_at(x + 96 * east, y + 96 * north)
+            corner = maze.cell_at(x + 96 * (east - north), y + 96 * (north + east))
+            is_free = [not maze.walls[other] for other in (left, ahead, corner)]
+            if is_free[0]:
+                assert snagged(maze, aside) == (is_free[1:] == [True, False])
+                found += snagged(maze, aside)
+    assert found > 0
+    env.close()
 
 
 def test_tour_leaves_the_goal_for_last():
