@@ -111,14 +111,20 @@ def walls_table() -> list[str]:
     if not path.exists():
         return NOT_YET
     found = json.loads(path.read_text())["results"]
-    names = {
-        "stopped": "stopped by a wall", "slid": "along a wall, or up to it", "whole": "in the open",
-    }  # fmt: skip
-    lines = ["| a step ahead, in the simulator | steps | the world moves |", "|---|---:|---:|"]
+    names = {"stopped": "stopped", "slid": "slid, or came short", "whole": "whole"}
+    policies = dict.fromkeys(key.split(", ")[0] for key in found)
+    lines = [
+        "| a step ahead, in the simulator | "
+        + " | ".join(f"by `{policy}` | the world moves" for policy in policies) + " |",
+        "|---|" + "---:|---:|" * len(policies),
+    ]  # fmt: skip
     for kind, name in names.items():
-        share = found.get(f"{kind} steps: the world moves")
-        told = "" if share is None else f"{share:.1%}"
-        lines.append(f"| {name} | {found[f'{kind} steps']:,.0f} | {told} |")
+        cells = []
+        for policy in policies:
+            share = found.get(f"{policy}, {kind} steps: the world moves")
+            told = "" if share is None else f"{share:.1%}"
+            cells.append(f"{found[f'{policy}, {kind} steps']:,.0f} | {told}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
 

@@ -1,8 +1,9 @@
 """Do walls stop people in a world, as they do in the simulator? `python -m benchmarks.walls`.
 
-From test episodes of SimMaze-v0 whose walkers bump into walls: each recorded step ahead is foretold
-from the recorded frames before it, without z. A step that the simulator stopped should change
-nothing, any other should. An agent that is paid for goals walks through walls that do not stop it.
+From test episodes of SimMaze-v0 whose walkers bump into walls, or catch on corners beside a free
+view: each recorded step ahead is foretold from the recorded frames before it, without z. A step
+that the simulator stopped should change nothing, any other should. An agent that is paid for goals
+walks through what does not stop it.
 """
 
 import tempfile
@@ -34,7 +35,7 @@ def main(
     world: str = "maze",
     size: int = 5,
     episodes: int = 64,
-    policy: str = "sloppy",
+    policies: tuple[str, ...] = ("sloppy", "snag"),
     threads: int = 1,
     out: Path = Path("benchmarks/results/walls.json"),
 ) -> None:
@@ -43,14 +44,25 @@ def main(
     Args:
         world: a shipped world's name or a world's folder.
         size: of the mazes.
-        episodes: test episodes to record.
-        policy: who walks; agent:FOLDER is a trained agent.
+        episodes: test episodes to record, of each policy.
+        policies: who walks; agent:FOLDER is a trained agent.
         threads: CPU threads of torch.
         out: where the JSON goes.
     """
     torch.set_num_threads(threads)
     loaded = World.load(world)
-    model = loaded.imagination()
+    results: dict[str, float] = {}
+    for policy in policies:
+        for kind, found in measure(loaded, policy, size, episodes).items():
+            results[f"{policy}, {kind} steps"] = float(len(found))
+            if found:
+                results[f"{policy}, {kind} steps: the world moves"] = float(np.mean(found))
+    report(results, out, cores=threads, world=loaded)
+
+
+def measure(world: World, policy: str, size: int, episodes: int) -> dict[str, list[bool]]:
+    """By what the simulator made of a step ahead: whether the world moves."""
+    model = world.imagination()
     moved: dict[str, list[bool]] = {"stopped": [], "slid": [], "whole": []}
     with tempfile.TemporaryDirectory() as folder:
         kwargs = {"size": size, "task": "goal"}
@@ -68,12 +80,7 @@ def main(
                 if action == FORWARD:
                     kind = "stopped" if units == 0 else "whole" if units >= WHOLE else "slid"
                     moved[kind].append(change >= MOVED)
-    results = {f"{kind} steps": float(len(found)) for kind, found in moved.items()}
-    results |= {
-        f"{kind} steps: the world moves": float(np.mean(found))
-        for kind, found in moved.items() if found
-    }  # fmt: skip
-    report(results, out, cores=threads, world=loaded)
+    return moved
 
 
 @torch.no_grad()

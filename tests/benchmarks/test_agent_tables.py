@@ -109,13 +109,17 @@ def test_turning(results):
 
 
 def test_walls(results):
-    found = {"stopped steps": 1357.0, "slid steps": 9.0, "whole steps": 0.0}
-    found["stopped steps: the world moves"] = 0.123
-    found["slid steps: the world moves"] = 1.0
+    found = {}
+    for policy, moves in (("sloppy", 0.123), ("snag", 0.5)):
+        counts = {"stopped": 1357.0, "slid": 9.0, "whole": 0.0}
+        found |= {f"{policy}, {kind} steps": count for kind, count in counts.items()}
+        found[f"{policy}, stopped steps: the world moves"] = moves
+        found[f"{policy}, slid steps: the world moves"] = 1.0
     results("walls.json", {"results": found})
     text = "\n".join(agent_tables.walls_table())
-    assert "| stopped by a wall | 1,357 | 12.3% |" in text
-    assert "| in the open | 0 |  |" in text
+    assert "| by `sloppy` | the world moves | by `snag` | the world moves |" in text
+    assert "| stopped | 1,357 | 12.3% | 1,357 | 50.0% |" in text
+    assert "| whole | 0 |  | 0 |  |" in text
 
 
 def test_films_are_a_row_each(results, tmp_path):
