@@ -4,27 +4,15 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-import toy_room  # noqa: F401  registers the environments
 from nano import make_nano
 
-from agents.baselines import Uniform
 from agents.branching import Branches
-from agents.collect import collect
 from agents.network import Agent, AgentConfig
 from agents.ppo import Args, train
 from worldmodel_env.data.dataset import TrajectoryDataset
 from worldmodel_env.errors import InputError
 
 N, H, C = 4, 5, 3
-
-
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory):
-    data = tmp_path_factory.mktemp("set")
-    (data / "data" / "episodes").mkdir(parents=True)
-    collect(Uniform(), "random", "ToyRoomLimited-v0", data, episodes=6, first=0,
-            kwargs={"endless": True})  # fmt: skip
-    return data
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,9 @@
 import gymnasium
 import numpy as np
 import pytest
-import toy_room  # noqa: F401  registers the environments
 from nano import make_nano
 
-from agents.baselines import Uniform
 from agents.branching import Branches
-from agents.collect import collect
 from agents.hindsight import Library
 from agents.ppo import Args, train
 from worldmodel_env.data.dataset import TrajectoryDataset
@@ -17,15 +14,6 @@ from worldmodel_env.models.recall import SEEN
 
 N, H, C = 3, 5, 3
 OWN = ("key", "elapsed", "frame")  # noise, time and picture are not the model's
-
-
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory):
-    data = tmp_path_factory.mktemp("set")
-    (data / "data" / "episodes").mkdir(parents=True)
-    collect(Uniform(), "random", "ToyRoomLimited-v0", data, episodes=6, first=0,
-            kwargs={"endless": True})  # fmt: skip
-    return data
 
 
 @pytest.fixture(scope="module")
