@@ -14,6 +14,7 @@ written when it is done; run again for the same world, only what is missing is m
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from worldmodel_env.evaluation.predictor import WorldPredictor
 from worldmodel_env.evaluation.probes.bench import Bench
 from worldmodel_env.evaluation.probes.run import run_probes
 from worldmodel_env.evaluation.replay import evaluate_world
-from worldmodel_env.imagination.world import World
+from worldmodel_env.imagination.world import World, find_world
 
 FRAMES = "explore=0.75,sloppy=0.13,out-and-back=0.12"
 """Who walks for `frames`, as in `benchmarks/quality.py`."""
@@ -52,6 +53,7 @@ def main(
     share: float = 1.0,
     threads: int = 1,
     out: Path = Path("benchmarks/results/probes.json"),
+    card: bool = False,
 ) -> None:
     """Measure what is missing.
 
@@ -62,6 +64,7 @@ def main(
         share: of the episodes, for a quick look.
         threads: CPU threads.
         out: the JSON file.
+        card: also write the numbers into the world's card.
     """
     torch.set_num_threads(threads)
     loaded = World.load(world)
@@ -85,6 +88,9 @@ def main(
         out.parent.mkdir(parents=True, exist_ok=True)
         replace_file(out, (json.dumps(content, indent=1) + "\n").encode())
         print(json.dumps(found, indent=1), flush=True)
+    if card:
+        quality = {**loaded.quality, **card_numbers(content)}
+        replace(loaded, quality=quality).save(find_world(world))
 
 
 def measure_frames(world: World, episodes: int, context: int, horizon: int) -> Found:
@@ -128,6 +134,26 @@ def measure_probes(
         name: {"value": number.value, "low": number.low, "high": number.high}
         for section in sections.values() for name, number in section.numbers.items()
     }  # fmt: skip
+
+
+def card_numbers(content: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """What a model card shows of the JSON file's content: frames by horizon, and the probes."""
+    about, results = content["about"], content["results"]
+    episodes = max(1, round(EPISODES["frames"] * about["share"]))
+    frames = {}
+    for name, found in results["frames"].items():
+        number, series = name.split(", ")
+        metric, horizon = number.split(" ", 1)
+        copied = ", last frame copied" if series == "copy_last" else ""
+        frames[f"{metric.upper()} {horizon}{copied}"] = round(found["value"], 4)
+    probes = {
+        name: round(found["value"], 4)
+        for part in RECORDED for name, found in results[part].items()
+        if found["value"] is not None
+    }  # fmt: skip
+    context, horizon = about["context"], about["horizon"]
+    key = f"{episodes} test episodes, {context} frames of context, {horizon} imagined"
+    return {key: frames, "probes": probes}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ everywhere), imagines what they showed, and writes the report of `worldmodel eva
 
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ import tyro
 
 from simulators.recorder import record
 from worldmodel_env.evaluation.replay import evaluate_world
-from worldmodel_env.imagination.world import World
+from worldmodel_env.imagination.world import World, find_world
 
 POLICY = "explore=0.75,sloppy=0.13,out-and-back=0.12"
 
@@ -26,6 +27,7 @@ def main(
     threads: int = 1,
     out: Path = Path("benchmarks/results/maze.json"),
     pictures: Path | None = None,
+    card: bool = False,
 ) -> None:
     """Measure and report.
 
@@ -37,16 +39,19 @@ def main(
         threads: CPU threads of torch.
         out: where the JSON goes.
         pictures: a folder for horizons.png and strips.png, if wanted.
+        card: also write the numbers into the world's card.
     """
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         data, report = Path(folder) / "maze-v0", Path(folder) / "report"
         task = {"task": "explore"}
         record("SimMaze-v0", data, episodes=0, test=episodes, policy=POLICY, env_kwargs=task)
+        loaded = World.load(world)
         result = evaluate_world(
-            World.load(world), data, report, context=context, horizon=horizon, episodes=episodes
+            loaded, data, report, context=context, horizon=horizon, episodes=episodes
         )
-        for name, value in result.summary().items():
+        summary = result.summary()
+        for name, value in summary.items():
             print(f"{name:<48}{value:12,.3f}")
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(report / "report.json", out)
@@ -54,6 +59,9 @@ def main(
             pictures.mkdir(parents=True, exist_ok=True)
             for name in ("horizons.png", "strips.png"):
                 shutil.copy(report / name, pictures / name)
+        if card:
+            key = f"{episodes} test episodes, {context} frames of context"
+            replace(loaded, quality={**loaded.quality, key: summary}).save(find_world(world))
 
 
 if __name__ == "__main__":
