@@ -59,8 +59,6 @@ class Transfer:
     """Trainings of each arm."""
     episodes: int = 200
     """Unseen mazes to judge by."""
-    simulator_steps: int | None = None
-    """Environment steps of the trainings in the simulator, if others than those of `ppo`."""
     rounds: int = 4
     """Parts of the refreshed training, with a refresh of the world between each two."""
     data: Path | None = None
@@ -135,7 +133,7 @@ def _train(args: Transfer, arm: Arm, seed: int, folder: Path) -> tuple[Path, lis
     if arm == "simulator":
         ppo = replace(
             base, out=folder, env=args.simulator, env_kwargs=_words(_simulator(args, "train")),
-            branch=0, surprise=0.0, steps=args.simulator_steps or base.steps,
+            branch=0, surprise=0.0,
         )  # fmt: skip
         return train(ppo), _curve(folder, per_step=1)
     if arm == "imagination":

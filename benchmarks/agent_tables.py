@@ -47,8 +47,8 @@ def transfer_table(how: str = " ([how](docs/agents.md))") -> list[str]:
     about = found["settings"]
     lines = [
         f"Agents in {about['episodes']} unseen mazes of size {about['size']}, after "
-        f"{about['seeds']} trainings each, of {about['steps']:,} steps in imagination or "
-        f"{about['simulator_steps']:,} in the simulator{how}; in brackets 95 % intervals:",
+        f"{about['seeds']} trainings each, of {about['steps']:,} steps{how}; in brackets 95 % "
+        "intervals:",
         "",
         "| learned in | success | steps to the goal |",
         "|---|---:|---:|",

@@ -69,10 +69,8 @@ class Settings:
     """Training episodes to record, each of which sees the whole maze; an eighth for validation."""
     world: str = "maze"
     """World to learn in: a name or a folder."""
-    steps: int = 262_144
-    """Environment steps of each agent's training in imagination."""
-    simulator_steps: int = 131_072
-    """The same in the simulator, where the goal is seldom met at first."""
+    steps: int = 131_072
+    """Environment steps of each agent's training, wherever it learns."""
     arms: tuple[Arm, ...] = ("simulator", "imagination", "refreshed")
     """Kinds of trainings to compare."""
     seeds: int = 3
@@ -81,8 +79,6 @@ class Settings:
     """Unseen mazes to judge by."""
     tried: tuple[tuple[int, int], ...] = ((0, 0), (8, 32), (8, 96), (32, 32), (32, 96))
     """C and H to try; H of 0 stands for whole episodes from first frames."""
-    tried_steps: int = 131_072
-    """Steps of each of these trainings."""
     entropy: float = 0.01
     """Weight of the agents' entropy bonus."""
     context: int = 8
@@ -211,8 +207,7 @@ def branches(settings: Settings) -> list[dict[str, Any]]:
     found, seeds = [], [FRESH + i for i in range(settings.episodes)]
     for context, horizon in settings.tried:
         out = settings.out / "branches" / f"c{context}-h{horizon}"
-        steps = {"steps": settings.tried_steps}
-        train(ppo(settings, out, **steps, **branching(settings, context, horizon)))
+        train(ppo(settings, out, **branching(settings, context, horizon)))
         scores = evaluate(
             SIMULATOR, Actors.of(load_agent(out)), seeds,
             kwargs={"size": settings.size, "split": "train"},
@@ -242,7 +237,7 @@ def compare(settings: Settings) -> dict[str, Any]:
             seeds=settings.seeds, episodes=settings.episodes, data=settings.out / "data",
             arms=settings.arms, rounds=settings.rounds, fresh=settings.collected,
             world_steps=settings.refresh_steps,
-            world_threads=settings.threads, simulator_steps=settings.simulator_steps,
+            world_threads=settings.threads,
             ppo=ppo(settings, Path(), **branching(settings, settings.context, settings.branch)),
         ),
         lambda: explorers.make("goal"),
@@ -252,9 +247,8 @@ def compare(settings: Settings) -> dict[str, Any]:
     episodes = json.dumps(report["episodes"], separators=(",", ":"))
     replace_file(settings.out / "agents-episodes.json", episodes.encode())
     told = (
-        "size", "recorded", "world", "steps", "simulator_steps", "seeds",
-        "episodes", "context", "branch", "hindsight", "rounds", "collected", "refresh_steps",
-        "imagined",
+        "size", "recorded", "world", "steps", "seeds", "episodes", "context", "branch",
+        "hindsight", "rounds", "collected", "refresh_steps", "imagined",
     )  # fmt: skip
     return {
         "settings": {name: getattr(settings, name) for name in told},

@@ -36,7 +36,7 @@ def test_without_results_all_say_so(results):
 
 def test_transfer(results):
     results("agents.json", {"transfer": {
-        "settings": {"episodes": 7, "size": 5, "seeds": 2, "steps": 65536, "simulator_steps": 9000},
+        "settings": {"episodes": 7, "size": 5, "seeds": 2, "steps": 65536},
         "summary": {
             "random": {"success": value(0.5), "steps": None},
             "imagination": {"success": value(0.8), "steps": value(33.0)},
@@ -52,10 +52,7 @@ def test_transfer(results):
         ]]},
     }})  # fmt: skip
     text = "\n".join(agent_tables.transfer_table())
-    assert (
-        "7 unseen mazes of size 5, after 2 trainings each, of 65,536 steps in imagination" in text
-    )
-    assert "9,000 in the simulator" in text
+    assert "7 unseen mazes of size 5, after 2 trainings each, of 65,536 steps (" in text
     assert "| random | 50% (40% to 60%) | none |" in text
     assert "| imagination | 80% (70% to 90%) | 33 (33 to 33) |" in text
     assert "imagination reaches 0.75 (0.65 to 0.85)" in text
