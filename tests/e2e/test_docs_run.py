@@ -52,8 +52,9 @@ SMALLEST: dict[str, Options] = {
         "drift-episodes": "1",
     },
     "record": {"episodes": "2", "validation": "2", "test": "2", "workers": "1"},
-    "train vqgan": TRAINING,
+    "train selfforcing": TRAINING,
     "train teco": TRAINING,
+    "train vqgan": TRAINING,
 }  # fmt: skip
 """The beginning of a command -> options with which it does little; None takes one away."""
 
