@@ -14,7 +14,6 @@ written when it is done; run again for the same world, only what is missing is m
 
 import json
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from worldmodel_env.evaluation.predictor import WorldPredictor
 from worldmodel_env.evaluation.probes.bench import Bench
 from worldmodel_env.evaluation.probes.run import run_probes
 from worldmodel_env.evaluation.replay import evaluate_world
-from worldmodel_env.imagination.world import World, find_world
+from worldmodel_env.imagination.world import World, record_quality
 
 FRAMES = "explore=0.75,sloppy=0.13,out-and-back=0.12"
 """Who walks for `frames`, as in `benchmarks/quality.py`."""
@@ -79,7 +78,7 @@ def main(
         if part in content["results"]:
             continue
         print(f"\n== {part}", flush=True)
-        count = max(1, round(episodes * share))
+        count = _share_of(episodes, share)
         if part == "frames":
             found = measure_frames(loaded, count, context, horizon)
         else:
@@ -89,8 +88,7 @@ def main(
         replace_file(out, (json.dumps(content, indent=1) + "\n").encode())
         print(json.dumps(found, indent=1), flush=True)
     if card:
-        quality = {**loaded.quality, **card_numbers(content)}
-        replace(loaded, quality=quality).save(find_world(world))
+        record_quality(world, card_numbers(content))
 
 
 def measure_frames(world: World, episodes: int, context: int, horizon: int) -> Found:
@@ -139,7 +137,7 @@ def measure_probes(
 def card_numbers(content: dict[str, Any]) -> dict[str, dict[str, float]]:
     """What a model card shows of the JSON file's content: frames by horizon, and the probes."""
     about, results = content["about"], content["results"]
-    episodes = max(1, round(EPISODES["frames"] * about["share"]))
+    episodes = _share_of(EPISODES["frames"], about["share"])
     frames = {}
     for name, found in results["frames"].items():
         number, series = name.split(", ")
@@ -154,6 +152,10 @@ def card_numbers(content: dict[str, Any]) -> dict[str, dict[str, float]]:
     context, horizon = about["context"], about["horizon"]
     key = f"{episodes} test episodes, {context} frames of context, {horizon} imagined"
     return {key: frames, "probes": probes}
+
+
+def _share_of(episodes: int, share: float) -> int:
+    return max(1, round(episodes * share))
 
 
 if __name__ == "__main__":

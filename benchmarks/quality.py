@@ -6,7 +6,6 @@ everywhere), imagines what they showed, and writes the report of `worldmodel eva
 
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ import tyro
 
 from simulators.recorder import record
 from worldmodel_env.evaluation.replay import evaluate_world
-from worldmodel_env.imagination.world import World, find_world
+from worldmodel_env.imagination.world import World, record_quality
 
 POLICY = "explore=0.75,sloppy=0.13,out-and-back=0.12"
 
@@ -61,7 +60,7 @@ def main(
                 shutil.copy(report / name, pictures / name)
         if card:
             key = f"{episodes} test episodes, {context} frames of context"
-            replace(loaded, quality={**loaded.quality, key: summary}).save(find_world(world))
+            record_quality(world, {key: summary})
 
 
 if __name__ == "__main__":

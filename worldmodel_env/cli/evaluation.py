@@ -162,10 +162,8 @@ def _clip(
     world, name: str, data: Path, out: Path, split: str, context: int, horizon: int,
     episodes: int, seed: int, record: bool,
 ) -> None:  # fmt: skip
-    from dataclasses import replace
-
     from worldmodel_env.evaluation.replay import evaluate_world
-    from worldmodel_env.imagination.world import find_world
+    from worldmodel_env.imagination.world import record_quality
 
     result = evaluate_world(
         world,
@@ -185,7 +183,7 @@ def _clip(
     print(f"report: {out / 'report.json'}, {out / 'horizons.png'}, {out / 'strips.png'}")
     if record:
         key = f"{result.horizons.episodes} {split} episodes, {context} frames of context"
-        replace(world, quality={**world.quality, key: summary}).save(find_world(name))
+        record_quality(name, {key: summary})
 
 
 def _print(report: "Report", out: Path) -> None:

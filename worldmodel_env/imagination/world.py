@@ -4,7 +4,8 @@ import hashlib
 import io
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -218,6 +219,16 @@ class World:
             raise InputError(f"{folder / MANIFEST}: {error}") from None
         except (KeyError, OSError, SafetensorError) as error:
             raise _damaged(folder, f"{type(error).__name__}: {error}") from None
+
+
+def record_quality(name_or_path: str | Path, numbers: Mapping[str, Any]) -> None:
+    """Add measured numbers to a saved world, and to its card; those of the same key are replaced.
+
+    Raises:
+        InputError: there is no such world, it is damaged, or its folder cannot be written.
+    """
+    world = World.load(name_or_path)
+    replace(world, quality={**world.quality, **numbers}).save(find_world(name_or_path))
 
 
 def shipped_worlds() -> list[str]:
