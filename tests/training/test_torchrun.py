@@ -35,4 +35,6 @@ def test_a_world_is_trained_by_two_processes(toy_set: Path, tmp_path: Path) -> N
     printed = run("teco", "--distributed", "fsdp", "--accumulate", "2", "--average", "0.9")
     assert printed.count("world: ") == 1
     assert len(stages.losses(tmp_path / "teco")) == 2
-    assert World.load(tmp_path / "world").provenance["world_model_step"] == 2
+    provenance = World.load(tmp_path / "world").provenance
+    assert provenance["world_model_step"] == 2
+    assert "2 x 1 threads" in provenance["hardware"]

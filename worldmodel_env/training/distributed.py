@@ -183,6 +183,11 @@ def join(mode: Mode, device: torch.device) -> Iterator[Team]:
         dist.destroy_process_group()
 
 
+def process_count() -> int:
+    """How many processes torchrun started, this one included; 1 without it."""
+    return max(1, int(os.environ.get("WORLD_SIZE", "1")))
+
+
 def is_leader() -> bool:
     """Whether torchrun made this the first process, or nothing did."""
     return os.environ.get("RANK", "0") == "0"

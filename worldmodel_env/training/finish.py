@@ -20,6 +20,7 @@ from worldmodel_env.training import teco as teco_stage
 from worldmodel_env.training import vqgan as vqgan_stage
 from worldmodel_env.training.begin_with import identity
 from worldmodel_env.training.checkpoint import Checkpoint
+from worldmodel_env.training.distributed import process_count
 from worldmodel_env.training.encode import weights_hash
 
 DEFAULT_SAMPLING = Sampling()
@@ -86,7 +87,7 @@ def save_world(
         **{f"world_model_{k}": round(teco.counters[k]) for k in ("step", "seconds", "seed")},
         **{k: v for k in BEGINNINGS if (v := teco.counters.get(k))},
         **_earlier(begun_with),
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads"
+        "hardware": f"{platform.machine()}, {process_count()} x {torch.get_num_threads()} threads"
         + (f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""),
         "versions": {p: version(p) for p in ("worldmodel-env", "torch", "numpy")},
     }
